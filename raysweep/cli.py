@@ -1,0 +1,168 @@
+"""The command line: `raysweep tune`, `check`, `assets` and `schema`."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from raysweep import assets
+from raysweep.clock import RealClock
+from raysweep.config import SweepConfig, load_config
+from raysweep.config.load import shipped_names
+from raysweep.errors import ConfigError, RaysweepError
+from raysweep.views.terminal import Mode, make_view
+from raysweep.views.view import Setting, View
+
+USAGE_CODE = 2
+"""The exit code of bad input."""
+INTERRUPTED_CODE = 130
+"""The exit code of what a second Ctrl-C broke off, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command: 0 for success, 1 for what failed while running, 2 for bad input."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    name = given[0] if given else "--help"
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        print(f"raysweep {version('raysweep')}")
+        return 0
+    if name not in _COMMANDS:
+        print(f"raysweep: {name}: no such command\n{_overview()}", file=sys.stderr)
+        return USAGE_CODE
+    try:
+        return _COMMANDS[name](given[1:])
+    except RaysweepError as error:
+        print(f"raysweep: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("raysweep: broken off", file=sys.stderr)
+        return INTERRUPTED_CODE
+
+
+def _tune(arguments: Sequence[str]) -> int:
+    """Run a sweep to its end and print what it found."""
+    parser = _parser("tune", _tune)
+    _add_config(parser)
+    parser.add_argument(
+        "--cluster",
+        default="auto",
+        metavar="auto|local|HOST:PORT",
+        help="auto joins the Ray cluster of $RAY_ADDRESS or of a head on this host, else starts one (default: auto)",
+    )
+    parser.add_argument("--view", choices=get_args(Mode), default="auto", help="what the terminal shows")
+    parser.add_argument("--quiet", action="store_const", const="quiet", dest="view", help="only errors and the end")
+    parser.add_argument("--json", action="store_const", const="json", dest="view", help="one JSON object a line")
+    parser.add_argument("--folder", type=Path, help="the sweep's folder (default: a new one in runs_folder)")
+    parser.add_argument("--no-dashboard", action="store_true", help="start no Ray dashboard")
+    parsed = parser.parse_intermixed_args(arguments)
+    config = _config(parsed.words)
+    view: Mode = parsed.view
+    console = _own_console(view)
+    # Ray takes seconds to import, which `check` and `--help` should not pay.
+    from raysweep.sweep import Options, run_sweep
+
+    def show(setting: Setting) -> View:
+        return make_view(view, setting, RealClock(), console)
+
+    run_sweep(config, Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder))
+    return 0
+
+
+def _check(arguments: Sequence[str]) -> int:
+    """Hold settings, data and trainer against each other; run nothing."""
+    parser = _parser("check", _check)
+    _add_config(parser)
+    parsed = parser.parse_intermixed_args(arguments)
+    config = _config(parsed.words)
+    from raysweep.checking import findings
+
+    console = Console()
+    for finding in findings(config):
+        console.print(finding)
+    return 0
+
+
+def _assets(arguments: Sequence[str]) -> int:
+    """Fetch the weights and data that the shipped configs use, or say what is there."""
+    parser = _parser("assets", _assets)
+    parser.add_argument("action", choices=["fetch", "list"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all of them where none is named")
+    parsed = parser.parse_intermixed_args(arguments)
+    if parsed.action == "list":
+        for line in assets.listing():
+            print(line)
+        return 0
+    from raysweep.engine import gguf
+
+    assets.fetch(parsed.names or tuple(assets.ASSETS), {"smollm2-135m": gguf.convert}, say=print)
+    return 0
+
+
+def _schema(arguments: Sequence[str]) -> int:
+    """Print the JSON schema of the settings, for editors."""
+    _parser("schema", _schema).parse_args(arguments)
+    print(json.dumps(SweepConfig.model_json_schema(), indent=2))
+    return 0
+
+
+_COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "tune": _tune,
+    "check": _check,
+    "assets": _assets,
+    "schema": _schema,
+}
+
+
+def _overview() -> str:
+    lines = [f"  {name:<8}{command.__doc__}" for name, command in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: raysweep COMMAND …   (raysweep COMMAND --help says more)",
+            "",
+            *lines,
+            "",
+            f"shipped configs: {', '.join(shipped_names())}",
+        ]
+    )
+
+
+def _parser(name: str, command: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"raysweep {name}", description=command.__doc__)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="[CONF] key=value",
+        help=f"a YAML file or a shipped config ({', '.join(shipped_names())}; default: default), "
+        "then settings to override, such as trials=8 space.learning_rate.high=0.01",
+    )
+
+
+def _config(words: Sequence[str]) -> SweepConfig:
+    sources = [word for word in words if "=" not in word]
+    if len(sources) > 1:
+        raise ConfigError(f"{' '.join(sources)}: one config at most; overrides are written key=value")
+    return load_config(sources[0] if sources else None, [word for word in words if "=" in word])
+
+
+def _own_console(view: Mode) -> Console:
+    """The terminal; where a machine reads, a stream of our own: Ray's own processes print to stdout at times."""
+    if view not in ("json", "quiet", "plain") and sys.stdout.isatty():
+        return Console()
+    sys.stdout.flush()
+    ours = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return Console(file=ours, soft_wrap=True)

@@ -1,0 +1,221 @@
+"""The parts of a sweep's settings; a field is documented by the string below it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class LoraTrainer(Section):
+    """Fine-tunes a small transformer with LoRA on this machine or this cluster."""
+
+    kind: Literal["lora"]
+    model: str = "minilm-l6"
+    """An asset (`minilm-l6`, `smollm2-135m`), a local folder, or a name on a model hub."""
+    family: Literal["auto", "encoder", "causal"] = "auto"
+    """Encoder: mean pooling and a head. Causal: likelihood of the label words. Auto reads the model's config."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Auto takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen weights; adapters and head are always float32. Auto: bfloat16 on CUDA and for the cached prefix of a causal model, float32 else."""
+    max_length: Annotated[int, Field(ge=8, le=8192)] = 64
+    """In tokens; a longer example is refused or cut, as `data.too_long` says."""
+    chat_template: str | None = None
+    """A Jinja template for chat messages; None: the tokenizer's own."""
+    prefix_cache_gb: Annotated[float, Field(ge=0)] = 2.0
+    """Cap on the activations of frozen layers kept in memory by a worker; 0 switches the cache off."""
+    max_bad_evaluations: Annotated[int, Field(ge=1)] = 2
+    """A job that predicts one and the same label for every row in so many evaluations in a row has collapsed: it fails."""
+
+
+class SyntheticTrainer(Section):
+    """Learning curves by formula: a rehearsal that takes seconds and trains nothing."""
+
+    kind: Literal["synthetic"]
+    noise: Annotated[float, Field(ge=0)] = 0.01
+    """Standard deviation of a metric between evaluations."""
+    epoch_s: Annotated[float, Field(ge=0)] = 0.0
+    """Real seconds that an epoch takes."""
+    tokens_per_epoch: Annotated[int, Field(gt=0)] = 50_000
+    """Training tokens of an epoch."""
+    usd_per_million_tokens: Annotated[float, Field(ge=0)] = 0.0
+    """Price of training tokens."""
+    faults: dict[int, str] = {}
+    """What goes wrong, by trial number; see the trainer's documentation for the words."""
+
+
+TrainerSection = Annotated[LoraTrainer | SyntheticTrainer, Field(discriminator="kind")]
+
+
+class TaskSection(Section):
+    """What the labels are."""
+
+    kind: Literal["classification", "rating"] = "classification"
+    """A rating's labels are ordered and have numbers: squared error, MAE and QWK are scored too."""
+    labels: tuple[str, ...] | None = None
+    """As they stand in the completion column, ascending for a rating; None: those of the data, sorted."""
+    values: tuple[float, ...] | None = None
+    """A rating's numbers, one a label; None: the labels themselves where they are numbers, else 0, 1, 2 …"""
+
+
+class SplitSection(Section):
+    """How one file is split into three."""
+
+    train: Annotated[int | float, Field(gt=0)] = 0.6
+    """A count of rows, or a share where it is below 1."""
+    validation: Annotated[int | float, Field(gt=0)] = 0.2
+    """Ranks the trials."""
+    test: Annotated[int | float, Field(gt=0)] = 0.2
+    """Seen by no trial; the best one is scored on it at the end."""
+    seed: int = 0
+    """Of the shuffle; the same seed gives the same split on every machine."""
+    stratify: bool = True
+    """Whether each split gets the labels in the same proportions."""
+
+
+Policy = Literal["refuse", "drop", "keep"]
+"""What becomes of a row that breaks a rule: nothing runs, the row is left out, or it stays; each is reported."""
+
+
+class DataSection(Section):
+    """Where the rows are, and what to do about bad ones. Files are CSV, JSONL or Parquet, by their ending."""
+
+    source: str | None = None
+    """One file to be split, or `asset:NAME`; or name the three files below instead."""
+    train: str | None = None
+    """The training file, where the data is split already."""
+    validation: str | None = None
+    """The validation file, where the data is split already."""
+    test: str | None = None
+    """The test file, where the data is split already."""
+    prompt: str = "prompt"
+    """The column that holds the prompt's text."""
+    completion: str = "completion"
+    """The column that holds the label."""
+    messages: str | None = None
+    """The column that holds chat messages; it takes the place of prompt and completion."""
+    group: str | None = None
+    """A column whose equal values must not be parted by the split: an author, a document."""
+    split: SplitSection = SplitSection()
+    """How `source` is split."""
+    broken: Policy = "refuse"
+    """A row that is not a row: not JSON, too many or too few cells, messages without roles."""
+    badly_encoded: Policy = "refuse"
+    """A row that is not UTF-8."""
+    empty: Policy = "refuse"
+    """A row whose prompt is empty."""
+    unlabelled: Policy = "refuse"
+    """A row without a completion, or whose completion is not one of the labels."""
+    too_short: Policy = "refuse"
+    """A row of fewer than `min_words`."""
+    too_long: Policy = "refuse"
+    """A row of more than `max_words` or `max_chars`."""
+    repeats: Policy = "keep"
+    """A row whose text stands earlier in the same split."""
+    duplicates: Policy = "refuse"
+    """A training row whose text (or group) stands in a split that measures, or a validation row of the test split."""
+    min_words: Annotated[int, Field(ge=0)] = 1
+    """The shortest prompt that is taken."""
+    max_words: Annotated[int, Field(gt=0)] | None = None
+    """The longest prompt that is taken; None: any length, cut at the trainer's `max_length`."""
+    max_chars: Annotated[int, Field(gt=0)] | None = None
+    """The longest prompt that is taken, in characters."""
+
+
+class PromptSection(Section):
+    """How a row is put to the model; each field can be a dimension of the space instead."""
+
+    template: str = "{prompt}"
+    """Applied to the prompt's text, or to the last user turn of a chat."""
+    system: str | None = None
+    """A system message; it replaces the row's own."""
+    label_words: tuple[str, ...] = ()
+    """What the model learns to say for each label, in their order; empty: the labels themselves."""
+
+
+class ObjectiveSection(Section):
+    """What the sweep strives for."""
+
+    metric: str = "val_f1_weighted"
+    """A metric on the validation split."""
+    mode: Literal["auto", "max", "min"] = "auto"
+    """Auto knows the direction of the metrics that raysweep makes."""
+
+
+class HyperoptSearch(Section):
+    """Tree-structured Parzen estimators: learns from ended trials where to look."""
+
+    kind: Literal["hyperopt"] = "hyperopt"
+    random_start: Annotated[int, Field(ge=1)] | None = None
+    """Random trials before the model speaks; None: a sixth of the sweep's, at least 4; never more than a third."""
+    default_first: bool = True
+    """Whether the first trial is the space's default configuration."""
+    points: tuple[dict[str, Any], ...] = ()
+    """Configurations to try first; what a point leaves out takes its default."""
+    ordered: bool = False
+    """Whether the same seed and the same results give the same suggestions in whatever order results arrive."""
+
+
+class RandomSearch(Section):
+    """Independent random draws."""
+
+    kind: Literal["random"]
+    default_first: bool = True
+    """Whether the first trial is the space's default configuration."""
+    points: tuple[dict[str, Any], ...] = ()
+    """Configurations to try first; what a point leaves out takes its default."""
+
+
+class GridSearch(Section):
+    """Every combination of choices and integers, each once."""
+
+    kind: Literal["grid"]
+
+
+SearchSection = Annotated[HyperoptSearch | RandomSearch | GridSearch, Field(discriminator="kind")]
+
+
+class Asha(Section):
+    """Stops a trial at a rung where it is not among the best 1/eta of those that came so far."""
+
+    kind: Literal["asha"] = "asha"
+    metric: str | None = None
+    """None: the objective. A remote job that shows only losses while it runs needs its own."""
+    mode: Literal["auto", "max", "min"] = "auto"
+    """Of that metric."""
+    rungs: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.5)
+    """Where trials are compared, ascending, all below a trial's own budget."""
+    unit: Literal["epochs", "examples", "fraction"] = "epochs"
+    """What the rungs count; `fraction` is of the trial's own budget."""
+    eta: Annotated[float, Field(gt=1)] = 3.0
+    """Keep the best 1/eta at each rung."""
+
+
+class NoEarlyStopping(Section):
+    """Every trial runs to its end."""
+
+    kind: Literal["none"]
+
+
+EarlyStoppingSection = Annotated[Asha | NoEarlyStopping, Field(discriminator="kind")]
+
+
+class EvaluationSection(Section):
+    """When trials are measured."""
+
+    every_epochs: Annotated[float, Field(gt=0)] = 0.5
+    """On the validation split, besides at the rungs and at the end."""
+
+
+class FinalSection(Section):
+    """What happens after the search."""
+
+    test: bool = True
+    """Whether the best completed trial is scored on the test split."""
+    baseline: bool = True
+    """Whether TF-IDF and logistic regression are scored beside it."""

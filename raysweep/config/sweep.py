@@ -1,0 +1,117 @@
+"""Everything about one sweep, as one frozen tree."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from raysweep.config.dimensions import SpaceEntry
+from raysweep.config.sections import (
+    Asha,
+    DataSection,
+    EarlyStoppingSection,
+    EvaluationSection,
+    FinalSection,
+    GridSearch,
+    HyperoptSearch,
+    ObjectiveSection,
+    PromptSection,
+    SearchSection,
+    Section,
+    TaskSection,
+    TrainerSection,
+)
+from raysweep.dimensions import ParamValue, SpaceError, as_param
+from raysweep.goal import Goal
+from raysweep.scoring import METRICS
+from raysweep.space import Space
+
+
+class SweepConfig(Section):
+    """Everything about one sweep."""
+
+    name: str = "sweep"
+    """For people; the sweep's id is its own."""
+    trainer: TrainerSection
+    """What carries out the fine-tunes."""
+    task: TaskSection = TaskSection()
+    """What the labels are."""
+    data: DataSection
+    """Where the rows are."""
+    prompt: PromptSection = PromptSection()
+    """How a row is put to the model."""
+    space: dict[str, SpaceEntry]
+    """What is searched: a bare value is fixed, a mapping with a `kind` is a dimension."""
+    objective: ObjectiveSection = ObjectiveSection()
+    """What the sweep strives for."""
+    search: SearchSection = HyperoptSearch()
+    """Where the next trial comes from."""
+    early_stopping: EarlyStoppingSection = Asha()
+    """Which trials end early."""
+    evaluation: EvaluationSection = EvaluationSection()
+    """When trials are measured."""
+    final: FinalSection = FinalSection()
+    """What happens after the search."""
+    trials: Annotated[int, Field(ge=1)] = 24
+    """How many trials the sweep makes."""
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    """How many at once; None: as many as the cluster's cores or GPUs hold."""
+    time_s: Annotated[float, Field(gt=0)] | None = None
+    """No new trial after so many seconds, and running ones are cancelled."""
+    target: float | None = None
+    """The sweep ends when a completed trial's objective is this good."""
+    seed: int = 0
+    """Of the search, and with a trial's number of everything random in its job."""
+    runs_folder: Path = Path("runs")
+    """Sweep folders are made in here."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            space = Space(self.space)
+        except SpaceError as error:
+            raise ValueError(str(error)) from error
+        if not space.is_searchable and self.trials > 1 and self.search.kind != "random":
+            raise ValueError("space: nothing varies, so every trial would be the same; add a dimension or set trials=1")
+        for number, point in enumerate(self.points):
+            try:
+                space.complete(point)
+            except SpaceError as error:
+                raise ValueError(f"search.points.{number}: {error}") from error
+        rungs = self.early_stopping.rungs if isinstance(self.early_stopping, Asha) else ()
+        if list(rungs) != sorted(set(rungs)):
+            raise ValueError(f"early_stopping.rungs: {list(rungs)} must ascend, each once")
+        _ = self.goal, self.stopping_goal  # refuses a metric whose direction nobody knows
+        return self
+
+    @property
+    def points(self) -> tuple[dict[str, ParamValue], ...]:
+        """Given points, lists as tuples."""
+        given = () if isinstance(self.search, GridSearch) else self.search.points
+        return tuple({name: as_param(value) for name, value in point.items()} for point in given)
+
+    @property
+    def goal(self) -> Goal:
+        """The objective as a goal; raises ValueError where its direction is not known."""
+        return _goal(self.objective.metric, self.objective.mode)
+
+    @property
+    def stopping_goal(self) -> Goal:
+        """What early stopping compares."""
+        if isinstance(self.early_stopping, Asha) and self.early_stopping.metric is not None:
+            return _goal(self.early_stopping.metric, self.early_stopping.mode)
+        return self.goal
+
+
+_HOST_DIRECTIONS: dict[str, Literal["max", "min"]] = {"train_loss": "min", "val_loss": "min"}
+
+
+def _goal(metric: str, mode: Literal["auto", "max", "min"]) -> Goal:
+    if mode != "auto":
+        return Goal(metric, mode)
+    bare = metric.removeprefix("val_")
+    if metric.startswith("val_") and bare in METRICS:
+        return Goal(metric, METRICS[bare].direction)
+    if metric in _HOST_DIRECTIONS:
+        return Goal(metric, _HOST_DIRECTIONS[metric])
+    raise ValueError(f"{metric}: not a metric whose direction is known; set its mode to max or min")

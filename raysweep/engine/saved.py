@@ -1,0 +1,100 @@
+"""A tuned model's folder: adapter, head, and all that plain transformers and peft need to use them."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+
+from raysweep.engine.answer import Answerer
+from raysweep.engine.family import Family
+from raysweep.engine.model import Placement, load_backbone
+from raysweep.engine.params import Loss
+from raysweep.engine.tokens import Encoding
+from raysweep.errors import DiskError, InputError
+from raysweep.task import Prompt, Task, TaskKind
+
+DESCRIPTION = "raysweep_model.json"
+HEAD = "head.safetensors"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a model folder says of itself."""
+
+    encoding: Encoding
+    base_model: str
+    """As the settings named it; `encoding.model` is where it lay."""
+    loss: Loss
+    words: tuple[tuple[int, ...], ...]
+    """The tokens of each label's word; empty for an encoder."""
+
+
+def save_model(folder: Path, adapted: PeftModel, answerer: Answerer, saved: SavedModel) -> None:
+    """Write the folder in one move: it is there whole or not at all."""
+    unfinished = folder.with_name(folder.name + ".part")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        adapted.save_pretrained(str(unfinished), safe_serialization=True)
+        if answerer.head is not None:
+            tensors = {name: tensor.detach().cpu() for name, tensor in answerer.head.state_dict().items()}
+            save_file(tensors, unfinished / HEAD)
+        (unfinished / DESCRIPTION).write_text(json.dumps(_described(saved), indent=2, ensure_ascii=False) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    except OSError as error:
+        raise DiskError(f"{folder}: the model cannot be written: {error}; free space or move runs/") from error
+
+
+def read_saved(folder: Path) -> SavedModel:
+    """What the folder says of itself; raises InputError where it is no model of ours."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise InputError(f"{folder}: no {DESCRIPTION} in it; name the model folder of a completed trial")
+    said = json.loads(path.read_text())
+    task = Task(TaskKind(said["task"]["kind"]), tuple(said["task"]["labels"]), tuple(said["task"]["values"]))
+    prompt = Prompt(said["prompt"]["template"], said["prompt"]["system"], tuple(said["prompt"]["label_words"]))
+    encoding = Encoding(
+        model=said["base_model_path"],
+        family=Family(said["family"]),
+        task=task,
+        prompt=prompt,
+        max_length=said["max_length"],
+        chat_template=said["chat_template"],
+    )
+    words = tuple(tuple(word) for word in said["label_tokens"])
+    return SavedModel(encoding, said["base_model"], Loss(said["loss"]), words)
+
+
+def load_answerer(folder: Path, saved: SavedModel, placement: Placement) -> Answerer:
+    """The tuned model, ready to predict."""
+    encoding = saved.encoding
+    backbone = load_backbone(encoding.model, encoding.family, placement)
+    answerer = Answerer(backbone, encoding.task, saved.loss, saved.words)
+    PeftModel.from_pretrained(backbone.model, str(folder)).eval()
+    if answerer.head is not None:
+        answerer.head.load_state_dict(load_file(folder / HEAD))
+    return answerer.requires_grad_(False)
+
+
+
+
+def _described(saved: SavedModel) -> dict[str, object]:
+    encoding = saved.encoding
+    return {
+        "format": FORMAT,
+        "base_model": saved.base_model,
+        "base_model_path": encoding.model,
+        "family": encoding.family.value,
+        "pooling": "mean" if encoding.family is Family.ENCODER else None,
+        "loss": saved.loss.value,
+        "task": asdict(encoding.task),
+        "prompt": asdict(encoding.prompt),
+        "chat_template": encoding.chat_template,
+        "max_length": encoding.max_length,
+        "label_tokens": saved.words,
+    }

@@ -1,0 +1,34 @@
+"""The one place that reads or sets environment variables."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Where assets and caches live: $RAYSWEEP_CACHE, else ~/.cache/raysweep."""
+    chosen = os.environ.get("RAYSWEEP_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "raysweep"
+
+
+def ray_address() -> str | None:
+    """The cluster that $RAY_ADDRESS names, if it names one."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def prepare_for_ray() -> None:
+    """Set what Ray and Tune read when they are imported; call it before the first `import ray`.
+
+    What the user has set of his own is kept; what raysweep's rules rest on is not up for choice.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # our own view owns the terminal
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # we write TensorBoard and tables ourselves
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # heartbeats carry no objective
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # ours hears SIGTERM too, and says why the sweep ended
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "86400"  # the ledger is the truth; Tune's snapshots only cost
+
+
+def stage_trials(concurrency: int) -> None:
+    """Let Tune hold as many trials ready as run at once; read when a sweep starts. Without it, it stages one."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrency)

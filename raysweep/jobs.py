@@ -1,0 +1,178 @@
+"""The seam between a sweep and whatever carries out its fine-tunes: specs in, progress out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from raysweep.dataset import Splits
+from raysweep.scoring import Prediction
+from raysweep.dimensions import Params, ParamValue
+from raysweep.task import Example
+
+
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"
+    """Its job ran to its own end; only these can be best."""
+    PRUNED = "pruned"
+    """Stopped at a rung, because others were better there."""
+    FAILED = "failed"
+    """Its params were at fault: diverged, collapsed, refused."""
+    ERRORED = "errored"
+    """The machine or the service was at fault."""
+    CANCELLED = "cancelled"
+    """Stopped because the sweep ended or was interrupted."""
+
+
+@dataclass(frozen=True)
+class DataRefs:
+    """The prepared data, as a trainer wants it."""
+
+    fingerprint: str
+    """Of the rows and their split; part of every cache's key."""
+    splits: Splits
+    """The rows themselves, for trainers that run beside the sweep."""
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """All that a trainer needs to start a job."""
+
+    sweep_id: str
+    trial: int
+    attempt: int
+    params: Params
+    """Complete: sampled, fixed and the trainer's defaults."""
+    seed: int
+    folder: Path
+    """The job's own folder: what it needs to go on, and what it leaves behind."""
+    evaluate_at: tuple[float, ...]
+    """Epochs at which to evaluate, ascending; the last is the trial's own budget."""
+
+    @property
+    def key(self) -> str:
+        """Names the attempt at the trainer, for ever."""
+        return f"{self.sweep_id}-{self.trial:04d}-{self.attempt}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One measurement on the validation split."""
+
+    epoch: float
+    examples: int
+    """Training examples seen so far."""
+    trained_tokens: int
+    """Non-padding training tokens so far."""
+    metrics: Mapping[str, float | None]
+    """By name, prefixed by the split (`val_f1_weighted`, `train_loss`); None where it cannot be computed."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What has become of a job since the last look."""
+
+    epoch: float
+    trained_tokens: int
+    evaluation: Evaluation | None = None
+    """At most one new evaluation a look, each exactly once."""
+    is_final: bool = False
+    """True when the job has ended well; the job then holds a model."""
+    model: str | None = None
+    """Where the tuned model is, once final: a folder or a name at the host."""
+
+
+@dataclass(frozen=True)
+class ParamDoc:
+    """One hyperparameter that a trainer takes."""
+
+    default: ParamValue
+    help: str
+    low: float | None = None
+    """Inclusive, for numbers."""
+    high: float | None = None
+    """Inclusive, for numbers."""
+    values: tuple[ParamValue, ...] = ()
+    """All that is allowed, for closed sets."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a trainer can do; `check` refuses the rest."""
+
+    params: Mapping[str, ParamDoc]
+    metrics: frozenset[str]
+    """Names it can report while a job runs."""
+    evaluates_anywhere: bool
+    """Whether it evaluates at any fraction of an epoch, or only at epochs' ends."""
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job will take, before anything is spent."""
+
+    trained_tokens: int
+    usd: float | None
+    """None where it costs nothing but the machine's time."""
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as its trainer's host lists it."""
+
+    key: str
+    id: str
+    is_final: bool
+
+
+class Job(Protocol):
+    """One fine-tune being carried out."""
+
+    @property
+    def id(self) -> str:
+        """The trainer's own name for it."""
+        ...
+
+    def advance(self, timeout_s: float) -> Progress:
+        """Go on until the next evaluation, the end, or the time-out.
+
+        Raises JobFailed when it ended badly. After `cancel` it returns promptly, with what there is.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Stop it, from any thread; idempotent, and nothing happens once it is final."""
+        ...
+
+
+class Trainer(Protocol):
+    """Makes jobs."""
+
+    def describe(self) -> Capabilities:
+        """What it takes and gives; touches nothing outside."""
+        ...
+
+    def prepare(self, data: Splits) -> DataRefs:
+        """Once a sweep, in the driver: upload or cache the data."""
+        ...
+
+    def submit(self, spec: JobSpec, data: DataRefs) -> Job:
+        """By `spec.key`: adopt a live job, else go on from `spec.folder`, else create one."""
+        ...
+
+    def jobs(self, sweep_id: str) -> Iterable[JobView]:
+        """All jobs of a sweep, final ones too."""
+        ...
+
+    def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
+        """One prediction an example, by a model that one of its jobs has made."""
+        ...
+
+    def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
+        """Tokens and money of a job, before it is submitted."""
+        ...

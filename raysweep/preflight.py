@@ -1,0 +1,218 @@
+"""Everything that can be refused before anything is spent: settings against data, task and trainer."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from raysweep import assets
+from raysweep.config import SweepConfig
+from raysweep.dataset import DataSettings, Loaded, load
+from raysweep.dimensions import (
+    Branch,
+    Choice,
+    Dimension,
+    Fixed,
+    Integer,
+    LogUniform,
+    Params,
+    ParamValue,
+    QUniform,
+    Uniform,
+    nested,
+)
+from raysweep.errors import ConfigError
+from raysweep.jobs import Capabilities, ParamDoc, Trainer
+from raysweep.plan import BUDGET, budget_epochs, make_pruner
+from raysweep.rules import SETTINGS, Policy
+from raysweep.search.prune import Pruner
+from raysweep.space import Space
+from raysweep.task import Task, TaskKind, words_of
+from raysweep.trainers import TrainerRecipe, make_trainer
+from raysweep.trainers.prompting import prompt_of
+
+ASSET = "asset:"
+"""What a data source that is an asset begins with."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A sweep that may start: every part of it fits the others."""
+
+    config: SweepConfig
+    space: Space
+    loaded: Loaded
+    recipe: TrainerRecipe
+    trainer: Trainer
+    capabilities: Capabilities
+    defaults: Params
+    """The params that the space says nothing about: the prompt section's, and the trainer's defaults."""
+
+    @property
+    def task(self) -> Task:
+        """The task, with the labels that were asked for or found."""
+        return self.loaded.task
+
+    def complete(self, point: Params) -> Params:
+        """A point of the space with everything else that the trainer takes."""
+        return {**self.defaults, **point}
+
+    def make_pruner(self) -> Pruner:
+        """A fresh pruner, as the settings ask for."""
+        return make_pruner(self.config, len(self.loaded.splits.train))
+
+
+def make_ready(config: SweepConfig) -> Ready:
+    """Read the data, make the trainer, and hold the settings against both.
+
+    Raises InputError, which names the setting, the value and the remedy.
+    """
+    loaded = load(_data_settings(config), _task(config))
+    recipe = TrainerRecipe(config.trainer, loaded.task)
+    trainer = make_trainer(recipe)
+    capabilities = trainer.describe()
+    defaults = {name: doc.default for name, doc in capabilities.params.items()}
+    prompt = {"template": config.prompt.template, "system": config.prompt.system}
+    ready = Ready(
+        config,
+        Space(config.space),
+        loaded,
+        recipe,
+        trainer,
+        capabilities,
+        {**defaults, **prompt, "label_words": config.prompt.label_words},
+    )
+    _check_params(config.space, capabilities.params)
+    _check_metrics(config, capabilities)
+    _check_prompts(ready)
+    _check_rungs(ready)
+    return ready
+
+
+def possible_values(dimension: Dimension) -> tuple[ParamValue, ...]:
+    """The values that tell whether a trainer takes all of the dimension: the ends of a range, every choice."""
+    match dimension:
+        case Fixed():
+            return (dimension.value,)
+        case Choice():
+            return dimension.values
+        case Branch():
+            return tuple(dimension.branches)
+        case Uniform() | LogUniform() | QUniform() | Integer():
+            return (dimension.low, dimension.high)
+        case _:
+            assert_never(dimension)
+
+
+def _task(config: SweepConfig) -> Task | TaskKind:
+    kind = TaskKind(config.task.kind)
+    if config.task.labels is None:
+        if config.task.values is not None:
+            raise ConfigError("task.values: numbers without task.labels; name the labels they belong to")
+        return kind
+    try:
+        return Task(kind, config.task.labels, config.task.values or ())
+    except ValueError as error:
+        raise ConfigError(f"task: {error}") from error
+
+
+def _data_settings(config: SweepConfig) -> DataSettings:
+    data = config.data
+    policies = data.model_dump(include=set(SETTINGS.values()))
+    return DataSettings(
+        source=_path(data.source),
+        train=_path(data.train),
+        validation=_path(data.validation),
+        test=_path(data.test),
+        prompt=data.prompt,
+        completion=data.completion,
+        messages=data.messages,
+        group=data.group,
+        sizes=(data.split.train, data.split.validation, data.split.test),
+        seed=data.split.seed,
+        stratify=data.split.stratify,
+        policies={rule: Policy(policies[setting]) for rule, setting in SETTINGS.items()},
+        min_words=data.min_words,
+        max_words=data.max_words,
+        max_chars=data.max_chars,
+    )
+
+
+def _path(source: str | None) -> Path | None:
+    if source is None:
+        return None
+    return assets.path(source.removeprefix(ASSET)) if source.startswith(ASSET) else Path(source).expanduser()
+
+
+def _dimensions(dimensions: Mapping[str, Dimension], place: str) -> Iterator[tuple[str, str, Dimension]]:
+    for name, dimension in dimensions.items():
+        yield name, f"{place}.{name}", dimension
+        if isinstance(dimension, Branch):
+            for branch in dimension.branches:
+                yield from _dimensions(nested(dimension, branch), f"{place}.{name}.branches.{branch}")
+
+
+def _check_params(space: Mapping[str, Dimension], known: Mapping[str, ParamDoc]) -> None:
+    for name, place, dimension in _dimensions(space, "space"):
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(sorted(known))}"
+            raise ConfigError(f"{place}: the trainer takes no such param; {hint}")
+        for value in possible_values(dimension):
+            _check_value(place, value, known[name])
+
+
+def _check_value(place: str, value: ParamValue, doc: ParamDoc) -> None:
+    if doc.values and value not in doc.values:
+        raise ConfigError(f"{place}: {value!r} is not a value of this param; known: {', '.join(map(str, doc.values))}")
+    if doc.low is None and doc.high is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{place}: {value!r} is not a number, and this param is one")
+    if (doc.low is not None and value < doc.low) or (doc.high is not None and value > doc.high):
+        raise ConfigError(f"{place}: {value:g} lies outside {doc.low} to {doc.high}, which the trainer takes")
+
+
+def _check_metrics(config: SweepConfig, capabilities: Capabilities) -> None:
+    wanted = {"objective.metric": config.goal.metric, "early_stopping.metric": config.stopping_goal.metric}
+    for place, metric in wanted.items():
+        if metric not in capabilities.metrics:
+            nearest = difflib.get_close_matches(metric, capabilities.metrics, n=1)
+            hint = f"did you mean {nearest[0]}? " if nearest else ""
+            known = ", ".join(sorted(capabilities.metrics))
+            raise ConfigError(f"{place}: nobody makes {metric} on this task; {hint}known: {known}")
+
+
+def _check_prompts(ready: Ready) -> None:
+    """Every template and every list of label words that a trial may get."""
+    dimensions = {name: dimension for name, _, dimension in _dimensions(ready.config.space, "space")}
+    for name in ("template", "system", "label_words"):
+        values = possible_values(dimensions[name]) if name in dimensions else (ready.defaults[name],)
+        for value in values:
+            place = f"space.{name}" if name in dimensions else f"prompt.{name}"
+            try:
+                words_of(prompt_of({**ready.defaults, name: value}), ready.task)
+            except ValueError as error:
+                raise ConfigError(f"{place}: {error}") from error
+
+
+def _check_rungs(ready: Ready) -> None:
+    dimensions = {name: dimension for name, _, dimension in _dimensions(ready.config.space, "space")}
+    default = ready.defaults[BUDGET]
+    values = possible_values(dimensions[BUDGET]) if BUDGET in dimensions else (default,)
+    budgets = [budget_epochs({BUDGET: value}) for value in values]
+    asked = ready.config.early_stopping
+    if asked.kind == "none":
+        return
+    if not ready.make_pruner().rungs_for(max(budgets)):
+        raise ConfigError(
+            f"early_stopping.rungs: none of {list(asked.rungs)} ({asked.unit}) lies below a trial's budget of "
+            f"{max(budgets):g} epochs; lower them, or set early_stopping.kind=none"
+        )
+    points = {ready.config.evaluation.every_epochs, *ready.make_pruner().rungs_for(max(budgets))}
+    if not ready.capabilities.evaluates_anywhere and any(point != int(point) for point in points):
+        raise ConfigError(
+            f"early_stopping.rungs: this trainer evaluates at the ends of epochs only, not at {sorted(points)}; "
+            "use whole epochs for the rungs and for evaluation.every_epochs"
+        )

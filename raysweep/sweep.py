@@ -1,0 +1,225 @@
+"""One sweep from its settings to its results: the assembly of all the parts."""
+
+import random
+import secrets
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysweep import baseline, environment, results
+from raysweep.clock import Clock, RealClock
+from raysweep.config import GridSearch, HyperoptSearch, SweepConfig, to_yaml
+from raysweep.dimensions import Params, SpaceError
+from raysweep.errors import ClusterError, ConfigError, DiskError, SweepFolderError
+from raysweep.jobs import JobSpec
+from raysweep.ledger import FILE_NAME, FinalScored, Ledger, SweepEnded, SweepStarted
+from raysweep.plan import budget_epochs, evaluation_points
+from raysweep.preflight import Ready, make_ready
+from raysweep.recorder import Recorder
+from raysweep.results import Results
+from raysweep.scoring import score
+from raysweep.search.history import History, Suggestion
+from raysweep.search.propose import Proposer, make_proposer
+from raysweep.search.prune import Pruner
+from raysweep.views.tensorboard import TensorBoardView
+from raysweep.views.view import FanOut, Setting, View
+
+if TYPE_CHECKING:
+    from raysweep.tuning.driver import Driver
+
+ORDERED_LAG = 2
+"""Asks behind which an ordered search waits for results, in units of the concurrency."""
+ID_LENGTH = 8
+ALPHABET = string.ascii_lowercase + string.digits
+MAX_SEED = 2**31 - 1
+"""What hosts of the fine-tuning wire take at most."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a sweep is run, rather than what it is: nothing of this changes its results."""
+
+    cluster: str = "auto"
+    """`auto`, `local`, or the address of a Ray cluster."""
+    dashboard: bool = True
+    """Whether a cluster that is started here has Ray's dashboard."""
+    make_view: Callable[[Setting], View] | None = None
+    """What shows the sweep in the terminal; None shows nothing."""
+    folder: Path | None = None
+    """The sweep's folder; None: a new one in the settings' `runs_folder`."""
+
+
+def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
+    """Run a sweep to its end and give its results; they are also in its folder.
+
+    Raises InputError before anything was spent, RaysweepError for what broke while it ran; what was learnt until then
+    is in the folder. SIGINT and SIGTERM are ordinary ends.
+    """
+    options = options or Options()
+    ready = make_ready(config)
+    proposer = _proposer(ready)
+    sweep_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+    folder = (options.folder or config.runs_folder / sweep_id).absolute()
+    _refuse_used(folder)
+    environment.prepare_for_ray()
+    from raysweep.tuning import cluster as clusters
+
+    with clusters.joined(options.cluster, dashboard=options.dashboard) as cluster:
+        concurrency = _concurrency(ready, cluster.cpus, cluster.gpus)
+        environment.stage_trials(concurrency)
+        _make_folder(folder, config)
+        where = cluster.words + (f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else "")
+        setting = Setting(
+            folder, concurrency, budget_epochs, lambda params: _rungs(ready, params), where
+        )
+        shown = [options.make_view(setting)] if options.make_view else []
+        with Ledger(folder) as ledger:
+            views = FanOut([*shown, TensorBoardView(folder)])
+            recorder = Recorder(ledger, views)
+            try:
+                _Run(ready, sweep_id, folder, concurrency, recorder, RealClock()).carry_out(proposer, views)
+            finally:
+                results.write(Results(folder, recorder.state))
+                views.close(recorder.state)
+    return Results(folder, recorder.state)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The part of a sweep that spends something."""
+
+    ready: Ready
+    sweep_id: str
+    folder: Path
+    concurrency: int
+    recorder: Recorder
+    clock: Clock
+
+    def carry_out(self, proposer: Proposer, ticker: FanOut) -> None:
+        """Search, then score the best; every trial has ended when this returns or raises."""
+        from raysweep import tuning
+
+        config, capabilities = self.ready.config, self.ready.capabilities
+        self.recorder.record(self._started())
+        static = tuning.Static(self.ready.recipe, self.ready.trainer.prepare(self.ready.loaded.splits))
+        resources = tuning.Resources(capabilities.cpus, capabilities.gpus)
+        driver = self._driver(proposer)
+        shown = tuple(self.ready.space.names())
+        try:
+            tuning.run_trials(driver, static, resources, shown=shown, folder=self.folder, ticker=ticker)
+        finally:
+            driver.close()
+            if driver.error:
+                self.recorder.record(SweepEnded(self.clock.now(), str(driver.error)))
+        if driver.error:
+            raise driver.error
+        best = self.recorder.state.best
+        if config.final.test and best and best.ended and best.ended.model and not driver.is_interrupted:
+            test = self.ready.loaded.splits.test
+            predictions = tuning.predict(static, resources, best.ended.model, test)
+            scores = score(self.ready.task, [example.label for example in test], predictions)
+            self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
+        if config.final.baseline and not driver.is_interrupted:
+            metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=config.seed)
+            for split, prefix in (("validation", "val_"), ("test", "test_")):
+                made = {name: value for name, value in metrics.items() if name.startswith(prefix)}
+                self._score("tfidf", None, split, made)
+        self.recorder.record(SweepEnded(self.clock.now(), driver.end_reason or "all trials have ended"))
+
+    def _started(self) -> SweepStarted:
+        config = self.ready.config
+        return SweepStarted(
+            at=self.clock.now(),
+            sweep_id=self.sweep_id,
+            name=config.name,
+            metric=config.goal.metric,
+            mode=config.goal.mode,
+            trials=config.trials,
+            data_fingerprint=self.ready.loaded.splits.fingerprint,
+            raysweep_version=version("raysweep"),
+        )
+
+    def _driver(self, proposer: Proposer) -> "Driver":
+        from raysweep.tuning.driver import Driver, Rules
+
+        config = self.ready.config
+        is_ordered = isinstance(config.search, HyperoptSearch) and config.search.ordered
+        history = History(
+            proposer,
+            config.goal,
+            n_trials=config.trials,
+            concurrency=self.concurrency,
+            lag=ORDERED_LAG * self.concurrency if is_ordered else None,
+        )
+        rules = Rules(
+            config.goal, config.stopping_goal, self.ready.space.names(), config.target, config.time_s
+        )
+        pruner = self.ready.make_pruner()
+        return Driver(rules, history, pruner, lambda suggestion: self._spec(suggestion, pruner), self.recorder, self.clock)
+
+    def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:
+        config = self.ready.config
+        params = self.ready.complete(suggestion.params)
+        return JobSpec(
+            sweep_id=self.sweep_id,
+            trial=suggestion.number,
+            attempt=1,
+            params=params,
+            seed=random.Random(f"{config.seed}-{suggestion.number}").randrange(MAX_SEED),
+            folder=self.folder / "jobs" / f"trial_{suggestion.number:04d}",
+            evaluate_at=evaluation_points(config, pruner, params),
+        )
+
+    def _score(self, name: str, trial: int | None, split: str, metrics: dict[str, float | None]) -> None:
+        self.recorder.record(FinalScored(self.clock.now(), name, trial, split, metrics))
+
+
+def _rungs(ready: Ready, params: Params) -> tuple[float, ...]:
+    return ready.make_pruner().rungs_for(budget_epochs(params))
+
+
+def _proposer(ready: Ready) -> Proposer:
+    config = ready.config
+    settings = config.search
+    try:
+        return make_proposer(
+            settings.kind,
+            ready.space,
+            seed=config.seed,
+            n_trials=config.trials,
+            points=config.points,
+            default_first=False if isinstance(settings, GridSearch) else settings.default_first,
+        )
+    except SpaceError as error:
+        raise ConfigError(f"search: {error}") from error
+
+
+def _concurrency(ready: Ready, cpus: float, gpus: float) -> int:
+    """How many trials run at once; raises ClusterError where not even one fits."""
+    takes = ready.capabilities
+    if takes.gpus > gpus or takes.cpus > cpus:
+        raise ClusterError(
+            f"a trial takes {takes.cpus:g} CPUs and {takes.gpus:g} GPUs, the cluster has {cpus:g} and {gpus:g}; "
+            "join a larger one, or ask for less in the trainer's settings"
+        )
+    if ready.config.concurrency is not None:
+        return ready.config.concurrency
+    by_cpu = int(cpus / max(takes.cpus, 1.0)) or 1
+    by_gpu = int(gpus / takes.gpus) if takes.gpus else by_cpu
+    return min(by_cpu, by_gpu, ready.config.trials)
+
+
+def _refuse_used(folder: Path) -> None:
+    if (folder / FILE_NAME).exists():
+        raise SweepFolderError(f"{folder}: holds a sweep already; choose another folder")
+
+
+def _make_folder(folder: Path, config: SweepConfig) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    except OSError as error:
+        raise DiskError(f"{folder}: {error.strerror or error}; choose another folder, or make room") from error

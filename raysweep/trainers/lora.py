@@ -1,0 +1,104 @@
+"""Fine-tunes small transformers with LoRA in this process; torch is loaded only when a job is made."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysweep import assets, environment
+from raysweep.clock import Clock, RealClock
+from raysweep.config import LoraTrainer as LoraSettings
+from raysweep.dataset import Splits
+from raysweep.engine.params import param_docs, parse_params
+from raysweep.errors import ConfigError
+from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView
+from raysweep.scoring import Prediction, metrics_of
+from raysweep.space import Params
+from raysweep.task import Example, Task
+
+if TYPE_CHECKING:
+    from raysweep.engine.job import LoraJob
+    from raysweep.engine.place import Place
+    from raysweep.engine.tokens import TokenView
+
+
+def bundled_model(name: str) -> Path | None:
+    """The folder of a bundled model; None for another name. Raises AssetError where it is not fetched yet."""
+    return assets.path(name) if name in assets.ASSETS else None
+
+
+@dataclass(frozen=True)
+class LoraTrainer:
+    """Makes jobs that train adapters and, for an encoder, a head."""
+
+    settings: LoraSettings
+    task: Task
+    cache: Path = field(default_factory=environment.cache_folder)
+    """The node's folder for tokens and activations."""
+    clock: Clock = field(default_factory=RealClock)
+
+    def describe(self) -> Capabilities:
+        """Every param and metric; touches neither torch nor the model."""
+        return Capabilities(
+            params=param_docs(self.task),
+            metrics=frozenset(f"val_{name}" for name in metrics_of(self.task)) | {"train_loss"},
+            evaluates_anywhere=True,
+            gpus=1.0 if self.settings.device == "cuda" else 0.0,
+        )
+
+    def prepare(self, data: Splits) -> DataRefs:
+        """Check that model, tokenizer and device are there. Raises ConfigError or AssetError where one is not."""
+        from raysweep.engine.tokens import Tokenizer
+        from raysweep.task import Prompt
+
+        if not data.train or not data.validation:
+            raise ConfigError("data: training and validation need at least one row each")
+        Tokenizer(self._place().encoding(Prompt()))
+        return DataRefs(data.fingerprint, data)
+
+    def submit(self, spec: JobSpec, data: DataRefs) -> "LoraJob":
+        """A job that starts from its folder's state, if there is one. Raises JobFailed for params it refuses."""
+        from raysweep.engine.job import LoraJob
+
+        return LoraJob(self._place(), spec, data, self.clock)
+
+    def jobs(self, sweep_id: str) -> Iterable[JobView]:
+        """None: local jobs live in their callers, and no host lists them."""
+        return ()
+
+    def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
+        """One prediction an example, by the model in this folder."""
+        from raysweep.engine.batches import Collator
+        from raysweep.engine.loop import predict_rows
+        from raysweep.engine.place import place_on
+        from raysweep.engine.saved import load_answerer, read_saved
+        from raysweep.engine.tokens import Tokenizer
+
+        saved = read_saved(Path(model))
+        placement = place_on(self.settings.device, self.settings.dtype)
+        answerer = load_answerer(Path(model), saved, placement)
+        return predict_rows(answerer, Collator(Tokenizer(saved.encoding).rows(examples)), lambda: None)
+
+    def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
+        """Training tokens by the tokenizer's own count; a local job costs no money."""
+        lengths = self.token_lengths(spec.params, data.splits.train)
+        longest = self.settings.max_length
+        return Estimate(round(sum(min(one, longest) for one in lengths) * spec.evaluate_at[-1]), usd=None)
+
+    def token_lengths(self, params: Params, examples: Sequence[Example]) -> tuple[int, ...]:
+        """Tokens of each example as these params put it to the model, before any cut."""
+        from raysweep.engine.tokens import Tokenizer
+
+        return Tokenizer(self._place().encoding(parse_params(params, self.task).prompt)).lengths(examples)
+
+    def preview(self, params: Params, examples: Sequence[Example], n: int = 3) -> "tuple[tuple[TokenView, ...], ...]":
+        """The first examples as the model sees them, token by token, with those that the loss is taken on."""
+        from raysweep.engine.tokens import Tokenizer
+
+        tokenizer = Tokenizer(self._place().encoding(parse_params(params, self.task).prompt))
+        return tuple(tokenizer.preview(example) for example in examples[:n])
+
+    def _place(self) -> "Place":
+        from raysweep.engine.place import resolve
+
+        return resolve(self.settings, self.task, bundled_model, self.cache)

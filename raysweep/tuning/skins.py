@@ -1,0 +1,129 @@
+"""Tune's Searcher, TrialScheduler, Stopper and Callback as skins of a few lines over the driver."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from raysweep.errors import RaysweepError
+from raysweep.search.history import Done, Wait
+from raysweep.tuning.actor import tune_config
+from raysweep.tuning.driver import Driver, Report
+
+
+class _Unpickled:
+    """Tune pickles what it is given into its own files, which nobody reads: the ledger is the truth."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class SearcherSkin(_Unpickled, Searcher):
+    """Asks the driver for trials."""
+
+    def __init__(self, driver: Driver, shown: tuple[str, ...], resources: Mapping[str, float]) -> None:
+        super().__init__()
+        self._driver = driver
+        self._shown = shown
+        self._resources = resources
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
+        """A trial's config; None to wait; FINISHED at the end."""
+        try:
+            answer = self._driver.suggest()
+        except RaysweepError as error:
+            self._driver.abort(error)
+            return Searcher.FINISHED
+        if isinstance(answer, Done):
+            return Searcher.FINISHED
+        if isinstance(answer, Wait):
+            return None
+        return tune_config(answer, self._shown, self._resources)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The scheduler has told the driver already, with the reason."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the truth."""
+
+
+class SchedulerSkin(_Unpickled, FIFOScheduler):
+    """Hands results and errors to the driver."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray has no types here
+        self._driver = driver
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Continue or stop, as the driver says."""
+        goes_on = self._take(trial, result)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """A final result comes this way only."""
+        self._take(trial, result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """The actor died, or a trainer raised what it should not."""
+        try:
+            self._driver.lose(trial.config["spec"].trial, _reason(trial))
+        except RaysweepError as error:
+            self._driver.abort(error)
+
+    def _take(self, trial: Trial, result: dict[str, Any]) -> bool:
+        report = result.get("report")
+        if not isinstance(report, Report):
+            return False  # Tune repeats a trial's last result without its report when the trial ends
+        try:
+            return self._driver.report(trial.config["spec"].trial, report)
+        except RaysweepError as error:
+            self._driver.abort(error)
+            return False
+
+
+def _reason(trial: Trial) -> str:
+    """The last line of what the actor raised, without Ray's wrapping."""
+    error = trial.get_error()
+    cause = getattr(error, "cause", None) or error
+    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {lines[-1].strip()}" if lines else type(cause).__name__
+
+
+class StopperSkin(_Unpickled, tune.Stopper):
+    """Ends the whole sweep when the driver says so."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Single trials are the scheduler's."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Looked at after every event."""
+        return self._driver.is_over()
+
+
+class Ticker(Protocol):
+    """Wants to be called now and then."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+        ...
+
+
+class CallbackSkin(_Unpickled, tune.Callback):
+    """Lets the views draw between Tune's events."""
+
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker = ticker
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """About ten times a second, and after every event."""
+        self._ticker.tick()

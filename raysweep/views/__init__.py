@@ -1,0 +1,1 @@
+"""What people see of a sweep: in the terminal, in a pipe and in TensorBoard."""

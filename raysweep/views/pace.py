@@ -1,0 +1,86 @@
+"""How a sweep gets on: trials by outcome, tokens saved by stopping, time left."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from raysweep.jobs import Outcome
+from raysweep.state import SweepState, TrialState
+from raysweep.views.view import Setting
+
+ENDED_FOR_ESTIMATE = 3
+"""No guess at the time left before so many trials have ended."""
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What stopping trials saved, against running them to their own budgets."""
+
+    trained_tokens: int
+    """By all trials, the failed ones too."""
+    saved_tokens: int
+    """What the pruned trials would have trained besides."""
+    share: float | None
+    """Saved tokens as a share of what the completed and pruned trials would have trained; None before any ended."""
+
+
+def counts(state: SweepState) -> Mapping[Outcome, int]:
+    """How many trials ended in each way, in the order of `Outcome`."""
+    found = Counter(trial.outcome for trial in state.trials.values())
+    return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
+
+
+def running(state: SweepState) -> tuple[TrialState, ...]:
+    """The trials that have not ended, by number."""
+    return tuple(state.trials[number] for number in sorted(state.trials) if state.trials[number].ended is None)
+
+
+def ended(state: SweepState) -> tuple[TrialState, ...]:
+    """The trials that have ended, the latest last."""
+    over = [(trial.ended.at, trial.number, trial) for trial in state.trials.values() if trial.ended]
+    return tuple(trial for _, _, trial in sorted(over, key=lambda one: one[:2]))
+
+
+def next_rung(trial: TrialState, setting: Setting) -> float | None:
+    """The epoch at which the trial is compared next; None where nothing can stop it any more."""
+    done = trial.last.epoch if trial.last else 0.0
+    return next((rung for rung in setting.rungs_epochs(trial.params) if rung > done + 1e-9), None)
+
+
+def savings(state: SweepState, setting: Setting) -> Savings:
+    """What stopping has saved so far; a pruned trial's full run is its own tokens scaled to its budget."""
+    saved = sum(_saved(trial, setting) for trial in state.trials.values() if trial.outcome is Outcome.PRUNED)
+    compared = sum(
+        trial.trained_tokens for trial in state.trials.values() if trial.outcome in (Outcome.PRUNED, Outcome.COMPLETED)
+    )
+    full = compared + saved
+    return Savings(
+        trained_tokens=sum(trial.trained_tokens for trial in state.trials.values()),
+        saved_tokens=saved,
+        share=saved / full if full else None,
+    )
+
+
+def left_s(state: SweepState, setting: Setting, now: datetime) -> float | None:
+    """Seconds until all trials have ended, as far as one can tell; None while one cannot.
+
+    The mean duration counts the time that running trials have taken already: those stopped early end first, and
+    their durations alone would promise too much.
+    """
+    over, live = ended(state), running(state)
+    if len(over) < ENDED_FOR_ESTIMATE or state.started is None:
+        return None
+    ages = [(now - trial.proposed.at).total_seconds() for trial in live]
+    durations = [(trial.ended.at - trial.proposed.at).total_seconds() for trial in over if trial.ended]
+    mean = (sum(durations) + sum(ages)) / len(durations)
+    rests = [max(mean - age, mean / 10) for age in ages]
+    waiting = max(0, state.started.trials - len(state.trials))
+    return max([(sum(rests) + waiting * mean) / setting.concurrency, *rests])
+
+
+def _saved(trial: TrialState, setting: Setting) -> int:
+    if trial.last is None or trial.last.epoch <= 0:
+        return 0
+    full = trial.last.trained_tokens / trial.last.epoch * setting.budget_epochs(trial.params)
+    return max(0, round(full) - trial.trained_tokens)

@@ -1,0 +1,150 @@
+"""The final block: what was found, against what it stands, what it cost, and what to type next."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from shlex import quote
+from types import MappingProxyType
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from raysweep.frames import metric_names
+from raysweep.goal import Goal
+from raysweep.jobs import Outcome
+from raysweep.space import Params
+from raysweep.state import SweepState, TrialState
+from raysweep.views.pace import counts, savings
+from raysweep.views.rows import STYLES, metric_columns, top_rows
+from raysweep.views.tables import Column, blocks
+from raysweep.views.view import Setting
+from raysweep.views.words import elapsed, one_line, param, tokens
+
+TOP = 5
+REASONS = 4
+"""So many different reasons an outcome are told apart."""
+
+_BASELINES: Mapping[str, str] = MappingProxyType({"tfidf": "TF-IDF"})
+
+
+def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
+    """All that a person wants to know at the end of a sweep, or of a part of it."""
+    if state.started is None:
+        return Text("nothing was run")
+    parts: list[RenderableType] = [Text(), *_head(state), Text()]
+    if state.best:
+        parts += [*_best(state, state.best, width), Text(), *_top(state, setting, width), Text()]
+    else:
+        parts += [Text("no trial completed, so there is no best one", style="bold red"), Text()]
+    parts += [*_outcomes(state, width), Text(), *_tokens(state, setting), *_places(setting)]
+    return Group(*parts)
+
+
+def _head(state: SweepState) -> Iterator[RenderableType]:
+    if state.started is None:
+        return
+    over = sum(counts(state).values())
+    text = Text.assemble(("raysweep ", "dim"), (one_line(state.started.name), "bold"), f" {state.started.sweep_id}: ")
+    text.append(f"{over} of {state.started.trials} trials ended")
+    if state.ended:
+        text.append(f" in {elapsed((state.ended.at - state.started.at).total_seconds())}")
+        yield text
+        text = Text(one_line(state.ended.reason), style="dim")
+    yield text
+
+
+def _best(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
+    yield Text(f"Best: trial {best.number}, chosen by {state.goal.metric} ({state.goal.mode})", style="bold green")
+    yield from _score_blocks(state, best, width)
+    sampled = set(best.proposed.sampled)
+    yield _params("searched ", {name: value for name, value in best.params.items() if name in sampled}, "cyan")
+    yield _params("fixed    ", {name: value for name, value in best.params.items() if name not in sampled}, "dim")
+    yield Text.assemble(("model    ", "dim"), (best.ended and best.ended.model) or "none kept")
+
+
+def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
+    goal = Goal(_bare(state.goal.metric), state.goal.mode)
+    scores = _scores(state, best)
+    rows = tuple(scores.values())
+    names = dict.fromkeys(_bare(name) for name in metric_names([best], first=state.goal.metric))
+    names |= dict.fromkeys(name for row in rows for name in row)
+    styles = ["green" if place == 0 else "" for place in range(len(rows))]
+    yield from blocks(Column("scores", tuple(scores), "left"), metric_columns(rows, tuple(names), goal), width, styles)
+    if any(final.name == "tfidf" for final in state.finals):
+        yield Text("TF-IDF: TF-IDF + logistic regression, trained on the same rows", style="dim")
+
+
+def _scores(state: SweepState, best: TrialState) -> dict[str, Mapping[str, float | None]]:
+    """Rows by name: the best trial's last evaluation, then what was scored after the search."""
+    rows: dict[str, Mapping[str, float | None]] = {}
+    if best.last:
+        rows["validation"] = {_bare(name): value for name, value in best.last.metrics.items()}
+    for final in state.finals:
+        of = "" if final.trial == best.number else f" #{final.trial}"
+        name = f"{final.split} {_BASELINES.get(final.name, final.name)}" if final.trial is None else final.split + of
+        rows[name] = {metric.removeprefix(f"{final.split}_"): value for metric, value in final.metrics.items()}
+    return rows
+
+
+def _params(title: str, params: Params, style: str) -> Table:
+    line = Table.grid()
+    line.add_column(no_wrap=True)
+    line.add_column(overflow="fold")
+    told = " ".join(f"{name}={param(value)}" for name, value in params.items()) or "none"
+    line.add_row(Text(title, style="dim"), Text(told, style=style))
+    return line
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("val_")
+
+
+def _top(state: SweepState, setting: Setting, width: int) -> Iterator[RenderableType]:
+    goal = state.goal
+    scored = [
+        (goal.loss(trial.ended.objective), number, trial)
+        for number, trial in state.trials.items()
+        if trial.outcome is Outcome.COMPLETED and trial.ended and trial.ended.objective is not None
+    ]
+    top = [trial for _, _, trial in sorted(scored, key=lambda one: one[:2])[:TOP]]
+    yield Text(f"Best {len(top)} of {len(scored)} completed trials; metrics of the last evaluation", style="bold")
+    yield from top_rows(top, state, setting, width)
+
+
+def _outcomes(state: SweepState, width: int) -> Iterator[RenderableType]:
+    yield Text("Trials", style="bold")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_column(overflow="fold")
+    for outcome, number in counts(state).items():
+        reasons = _reasons(state, outcome)
+        told = "; ".join(reason if times == 1 else f"{times} times {reason}" for reason, times in reasons[:REASONS])
+        more = f"; and {len(reasons) - REASONS} more reasons" if len(reasons) > REASONS else ""
+        table.add_row(str(number), Text(outcome, style=STYLES[outcome]), Text(told + more, style="dim"))
+    yield table
+
+
+def _reasons(state: SweepState, outcome: Outcome) -> list[tuple[str, int]]:
+    """Reasons and how often; a pruned trial's is where it was, for the numbers in the words differ."""
+    trials = [trial for trial in state.trials.values() if trial.outcome is outcome]
+    if outcome is Outcome.PRUNED:
+        places = Counter(trial.last.epoch if trial.last else 0.0 for trial in trials)
+        return [(f"at epoch {epoch:.3g}", number) for epoch, number in sorted(places.items())]
+    return Counter(one_line(trial.ended.reason) for trial in trials if trial.ended and trial.ended.reason).most_common()
+
+
+def _tokens(state: SweepState, setting: Setting) -> Iterator[RenderableType]:
+    saved = savings(state, setting)
+    text = Text(f"{tokens(saved.trained_tokens)} tokens trained")
+    if saved.share:
+        text.append(f"; stopping early saved {tokens(saved.saved_tokens)}, {saved.share:.0%} of full runs")
+    yield text
+
+
+def _places(setting: Setting) -> Iterator[RenderableType]:
+    folder = str(setting.folder)
+    yield Text.assemble("results in ", (folder, "bold"), ": trials.parquet, evaluations.parquet, ledger.jsonl")
+    yield Text()
+    yield Text.assemble(("next  ", "dim"), f"tensorboard --logdir {quote(folder + '/tensorboard')}")
+    yield Text(f"      python -c 'import raysweep; print(raysweep.load(\"{folder}\").trials)'")

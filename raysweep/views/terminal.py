@@ -1,0 +1,157 @@
+"""The terminal's views: a live frame, plain lines for a pipe, errors alone, or entries as JSON."""
+
+from typing import Literal, assert_never
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from raysweep.clock import Clock
+from raysweep.jobs import Outcome
+from raysweep.ledger import Entry, FinalScored, SweepStarted, TrialEnded, encode
+from raysweep.state import SweepState
+from raysweep.views.frame import frame
+from raysweep.views.pace import counts
+from raysweep.views.summary import summary
+from raysweep.views.view import Setting, View
+from raysweep.views.words import metric, one_line
+
+Mode = Literal["auto", "live", "plain", "quiet", "json"]
+"""What the terminal shows; `auto` is `live` on a terminal and `plain` else."""
+
+FRAME_S = 0.5
+"""At most one frame in so many seconds."""
+
+
+def make_view(mode: Mode, setting: Setting, clock: Clock, console: Console) -> View:
+    """The view for a mode; it writes to the console's stream and to nothing else."""
+    match mode:
+        case "auto":
+            return make_view("live" if console.is_terminal else "plain", setting, clock, console)
+        case "live":
+            return LiveView(setting, clock, console)
+        case "plain":
+            return LinesView(setting, console, is_quiet=False)
+        case "quiet":
+            return LinesView(setting, console, is_quiet=True)
+        case "json":
+            return JsonView(console)
+        case _:
+            assert_never(mode)
+
+
+class LiveView:
+    """A frame that is drawn anew in place; the final block takes its place at the end."""
+
+    def __init__(self, setting: Setting, clock: Clock, console: Console) -> None:
+        self._setting, self._clock, self._console = setting, clock, console
+        self._live: Live | None = None
+        self._state = SweepState()
+        self._drawn_s: float | None = None
+        self._is_closed = False
+
+    def show(self, entry: Entry, state: SweepState) -> None:
+        """Draw the state, unless a frame was drawn just now."""
+        self._state = state
+        self._draw()
+
+    def tick(self) -> None:
+        """Draw what a throttled `show` left out, and the time."""
+        self._draw()
+
+    def close(self, state: SweepState) -> None:
+        """Wipe the frame and print the final block."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._live:
+            self._live.stop()
+        self._console.print(summary(state, self._setting, self._console.width))
+
+    def _draw(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._is_closed or (self._drawn_s is not None and now_s - self._drawn_s < FRAME_S):
+            return
+        self._drawn_s = now_s
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        width, height = self._console.size
+        self._live.update(frame(self._state, self._setting, self._clock.now(), width, height), refresh=True)
+
+
+class LinesView:
+    """A line for the start, each trial's end and each final score, then the final block.
+
+    Quiet: a line only for trials that failed or errored, then the final block.
+    """
+
+    def __init__(self, setting: Setting, console: Console, *, is_quiet: bool) -> None:
+        self._setting, self._console, self._is_quiet = setting, console, is_quiet
+        self._is_closed = False
+
+    def show(self, entry: Entry, state: SweepState) -> None:
+        """Print the entry's line, if it has one."""
+        match entry:
+            case TrialEnded() if not self._is_quiet or entry.outcome in (Outcome.FAILED, Outcome.ERRORED):
+                self._print(trial_line(entry, state))
+            case SweepStarted() if not self._is_quiet:
+                self._print(_start_line(entry, self._setting))
+            case FinalScored() if not self._is_quiet:
+                scores = ", ".join(f"{name} {metric(name, value)}" for name, value in entry.metrics.items())
+                self._print(f"scored {entry.name} on {entry.split}: {scores}")
+            case _:
+                return
+
+    def tick(self) -> None:
+        """Nothing: a line stands for an entry."""
+
+    def close(self, state: SweepState) -> None:
+        """Print the final block."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._console.print(summary(state, self._setting, self._console.width))
+
+    def _print(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+
+class JsonView:
+    """Each entry as one JSON object a line, in the ledger's own form; nothing else is written to the stream."""
+
+    def __init__(self, console: Console) -> None:
+        self._stream = console.file
+
+    def show(self, entry: Entry, state: SweepState) -> None:
+        """Write the entry's line through."""
+        self._stream.write(encode(entry) + "\n")
+        self._stream.flush()
+
+    def tick(self) -> None:
+        """Nothing: only entries are written."""
+
+    def close(self, state: SweepState) -> None:
+        """Nothing: the last entry has said it."""
+
+
+def trial_line(entry: TrialEnded, state: SweepState) -> str:
+    """A trial's end in one line, with the best so far."""
+    trial, best = state.trials[entry.trial], state.best
+    total = state.started.trials if state.started else 0
+    where = f" at epoch {trial.last.epoch:.3g}" if trial.last else ""
+    value = f", {state.goal.metric} {metric(state.goal.metric, entry.objective)}" if entry.objective is not None else ""
+    why = f": {one_line(entry.reason)}" if entry.reason else ""
+    line = f"[{sum(counts(state).values())}/{total}] trial {entry.trial} {entry.outcome}{where}{value}{why}"
+    if best is None or best.ended is None:
+        return line
+    is_new = best.number == entry.trial
+    return line + (" (best)" if is_new else f" (best: {metric(state.goal.metric, best.ended.objective)})")
+
+
+def _start_line(entry: SweepStarted, setting: Setting) -> str:
+    where = f" on {one_line(setting.cluster)}" if setting.cluster else ""
+    name = f"raysweep {one_line(entry.name)} {entry.sweep_id}"
+    return (
+        f"{name}: {entry.trials} trials, {setting.concurrency} at once{where}, "
+        f"objective {entry.metric} ({entry.mode}), folder {setting.folder}"
+    )
