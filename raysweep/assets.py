@@ -176,6 +176,14 @@ def fetch(
     _cache().fetch(names, converters, say=say)
 
 
+def listing() -> Iterator[str]:
+    """A line for each asset: its name, whether it is here, its licence."""
+    cache = _cache()
+    for name, asset in ASSETS.items():
+        is_here = _is_whole(cache.folder / name, asset)
+        yield f"{name:<16} {'fetched' if is_here else 'missing'}   {asset.notice}"
+
+
 def _cache() -> Cache:
     return Cache(environment.cache_folder() / "assets")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from raysweep.ledger import Evaluated
 from raysweep.scoring import METRICS
 from raysweep.space import ParamValue
 from raysweep.state import SweepState, TrialState
@@ -94,9 +95,9 @@ def evaluations_table(state: SweepState) -> "pa.Table":
     return _table(rows, {**EVALUATION_COLUMNS, **metrics})
 
 
-def metric_names(trials: Iterable[TrialState], first: str | None = None) -> tuple[str, ...]:
-    """Every metric that any evaluation has, each once: `first`, then those on the validation split, then the rest."""
-    names = dict.fromkeys(name for trial in trials for one in trial.evaluations for name in one.metrics)
+def metric_names(evaluations: Iterable[Evaluated], first: str | None = None) -> tuple[str, ...]:
+    """Every metric of any of them, each once: `first`, then those on the validation split, then the rest."""
+    names = dict.fromkeys(name for one in evaluations for name in one.metrics)
     return tuple(sorted(names, key=lambda name: (name != first, not name.startswith("val_"))))
 
 
@@ -125,7 +126,8 @@ def _metric_column(name: str, taken: Mapping[str, ColumnDoc]) -> str:
 
 
 def _metric_docs(trials: Sequence[TrialState], taken: Mapping[str, ColumnDoc]) -> dict[str, ColumnDoc]:
-    return {_metric_column(name, taken): ColumnDoc("float64", _metric_help(name)) for name in metric_names(trials)}
+    names = metric_names(one for trial in trials for one in trial.evaluations)
+    return {_metric_column(name, taken): ColumnDoc("float64", _metric_help(name)) for name in names}
 
 
 def _metric_help(name: str) -> str:

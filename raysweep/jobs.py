@@ -109,7 +109,11 @@ class Capabilities:
     evaluates_anywhere: bool
     """Whether it evaluates at any fraction of an epoch, or only at epochs' ends."""
     cpus: float = 1.0
+    """Of the cluster, for each job."""
     gpus: float = 0.0
+    """Of the cluster, for each job; a cluster without them is refused."""
+    gpus_if_any: float = 0.0
+    """Taken besides, where the cluster has some."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,15 @@ class JobView:
     key: str
     id: str
     is_final: bool
+
+
+@dataclass(frozen=True)
+class TokenView:
+    """One token of a row, for a person to look at."""
+
+    text: str
+    is_trained: bool
+    """Whether the loss is taken on it; all others are masked."""
 
 
 class Job(Protocol):
@@ -175,4 +188,8 @@ class Trainer(Protocol):
 
     def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
         """Tokens and money of a job, before it is submitted."""
+        ...
+
+    def preview(self, params: Params, examples: Sequence[Example], n: int) -> Sequence[Sequence[TokenView]]:
+        """The first n examples, token by token, as these params put them to the model; none where that is not known."""
         ...

@@ -126,9 +126,7 @@ class SweepEnded:
     reason: str
 
 
-Entry = (
-    SweepStarted | TrialProposed | JobAccepted | Evaluated | CancelRequested | TrialEnded | FinalScored | SweepEnded
-)
+Entry = SweepStarted | TrialProposed | JobAccepted | Evaluated | CancelRequested | TrialEnded | FinalScored | SweepEnded
 _KINDS: Mapping[str, type[Entry]] = {
     kind.__name__: kind
     for kind in (

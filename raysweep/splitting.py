@@ -1,9 +1,9 @@
 """A pool of rows divided by seed: stratified by label, no group and no text in two splits."""
 
 import random
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
 
 from raysweep.errors import DataError
 from raysweep.rows import Row
@@ -16,54 +16,68 @@ def split_rows(
 ) -> dict[str, list[Row]]:
     """The rows of each split, in the order they came in; the same for the same rows and seed on any machine.
 
-    A size of 1 or more is a count, below 1 a share of the rows. Counts are met exactly where single rows allow it;
-    shares are approximate by the size of a group. Raises DataError for sizes that the rows cannot give.
+    A size of 1 or more is a count, below 1 a share of the rows. Shares that add up to 1 use every row, and are met
+    as nearly as groups allow. Raises DataError for sizes that the rows cannot give.
     """
     counts = _counts(sizes, len(rows))
     strata = [row.example.label if stratify else "" for row in rows]
-    needs = [_Need.of(count, strata) for count in counts]
-    is_exact = any(size >= 1 for size in sizes)
-    takes_all = not is_exact and sum(sizes) > 1 - 1e-9
-    chosen: dict[int, int] = {}
-    for unit in _shuffled_units(rows, seed):
-        held = Counter(strata[place] for place in unit)
-        best = max(range(len(needs)), key=lambda split: needs[split].urgency(held))
-        if needs[best].urgency(held) <= 0:
-            best = 0  # what rounding leaves over trains
-            if not takes_all:
-                continue
-        chosen |= dict.fromkeys(needs[best].take(unit, strata, is_exact=is_exact), best)
-    return {
-        name: [rows[place] for place in sorted(chosen) if chosen[place] == split]
-        for split, name in enumerate(SPLIT_NAMES)
-    }
+    order = random.Random(seed)
+    units = sorted(_units(rows))
+    order.shuffle(units)
+    places = _zones(units, strata, counts)
+    takes_all = all(size < 1 for size in sizes) and sum(sizes) > 1 - 1e-9
+    if not takes_all:
+        for zone in places:
+            order.shuffle(zone)  # row by row, not unit by unit: else a draw holds few of the large units, or many
+        places = _drawn(units, places, strata, counts)
+    return {name: [rows[place] for place in sorted(chosen)] for name, chosen in zip(SPLIT_NAMES, places, strict=True)}
 
 
-@dataclass
-class _Need:
-    """How many rows of each stratum a split still lacks."""
+def _zones(units: Sequence[list[int]], strata: Sequence[str], counts: Sequence[int]) -> list[list[int]]:
+    """Places divided in the proportions of `counts`: units of one label by label, mixed units among themselves."""
+    cuts = [sum(counts[: end + 1]) / sum(counts) for end in range(len(counts) - 1)]
+    kinds = [frozenset(strata[place] for place in unit) for unit in units]
+    kinds = [kind if len(kind) == 1 else frozenset() for kind in kinds]
+    total: Counter[frozenset[str]] = Counter()
+    for unit, kind in zip(units, kinds, strict=True):
+        total[kind] += len(unit)
+    passed: Counter[frozenset[str]] = Counter()
+    zones: list[list[int]] = [[] for _ in counts]
+    for unit, kind in zip(units, kinds, strict=True):
+        middle = (passed[kind] + len(unit) / 2) / total[kind]
+        zones[bisect_right(cuts, middle)] += unit
+        passed[kind] += len(unit)
+    return zones
 
-    wanted: Mapping[str, int]
-    missing: Counter[str]
 
-    @classmethod
-    def of(cls, count: int, strata: Sequence[str]) -> "_Need":
-        wanted = _shares(count, Counter(strata))
-        return cls(wanted, Counter(wanted))
+def _drawn(
+    units: Sequence[list[int]], zones: Sequence[Sequence[int]], strata: Sequence[str], counts: Sequence[int]
+) -> list[list[int]]:
+    """Exactly `counts` places, each label's in the pool's proportions; fewer only where groups stand in the way."""
+    missing = [_shares(count, Counter(strata)) for count in counts]
+    chosen = [_take(zone, strata, lacking) for zone, lacking in zip(zones, missing, strict=True)]
+    no_strata = [""] * len(strata)
+    # Where a zone lacked a label, untouched units of another zone fill up; then any label does.
+    for split, lacking in enumerate(missing):
+        chosen[split] += _take(_untouched(units, chosen), strata, lacking)
+    for split, count in enumerate(counts):
+        chosen[split] += _take(_untouched(units, chosen), no_strata, {"": count - len(chosen[split])})
+    return chosen
 
-    def urgency(self, held: Counter[str]) -> float:
-        """How large a part of what was wanted is still missing, over the rows of a unit that would help."""
-        shares = ((n, self.missing[name] / self.wanted[name]) for name, n in held.items() if self.wanted[name])
-        return sum(n * share for n, share in shares if share > 0)
 
-    def take(self, unit: Sequence[int], strata: Sequence[str], *, is_exact: bool) -> list[int]:
-        """The unit's rows that the split gets: all, or only as many as it lacks."""
-        taken = []
-        for place in unit:
-            if not is_exact or self.missing[strata[place]] > 0:
-                taken.append(place)
-                self.missing[strata[place]] -= 1
-        return taken
+def _take(places: Iterable[int], strata: Sequence[str], missing: dict[str, int]) -> list[int]:
+    """The first places that are missing, which then are missing no more."""
+    taken = []
+    for place in places:
+        if missing[strata[place]] > 0:
+            missing[strata[place]] -= 1
+            taken.append(place)
+    return taken
+
+
+def _untouched(units: Iterable[list[int]], chosen: Iterable[Iterable[int]]) -> list[int]:
+    used = {place for places in chosen for place in places}
+    return [place for unit in units if used.isdisjoint(unit) for place in unit]
 
 
 def _counts(sizes: tuple[float, float, float], n_rows: int) -> list[int]:
@@ -92,15 +106,8 @@ def _shares(count: int, pool: Counter[str]) -> dict[str, int]:
     return shares
 
 
-def _shuffled_units(rows: Sequence[Row], seed: int) -> list[list[int]]:
-    """Places of rows that must stay together, the units in the seed's order."""
-    units = sorted(_units(rows))
-    random.Random(seed).shuffle(units)
-    return units
-
-
 def _units(rows: Sequence[Row]) -> Iterable[list[int]]:
-    """Rows joined by a group or by equal text, directly or through others."""
+    """Places of rows that must stay together: joined by a group or by equal text, directly or through others."""
     parent = list(range(len(rows)))
 
     def root(place: int) -> int:

@@ -14,7 +14,7 @@ from raysweep.clock import Clock, RealClock
 from raysweep.config import GridSearch, HyperoptSearch, SweepConfig, to_yaml
 from raysweep.dimensions import Params, SpaceError
 from raysweep.errors import ClusterError, ConfigError, DiskError, SweepFolderError
-from raysweep.jobs import JobSpec
+from raysweep.jobs import DataRefs, JobSpec
 from raysweep.ledger import FILE_NAME, FinalScored, Ledger, SweepEnded, SweepStarted
 from raysweep.plan import budget_epochs, evaluation_points
 from raysweep.preflight import Ready, make_ready
@@ -61,6 +61,7 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
     options = options or Options()
     ready = make_ready(config)
     proposer = _proposer(ready)
+    data = ready.trainer.prepare(ready.loaded.splits)
     sweep_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     folder = (options.folder or config.runs_folder / sweep_id).absolute()
     _refuse_used(folder)
@@ -68,19 +69,18 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
     from raysweep.tuning import cluster as clusters
 
     with clusters.joined(options.cluster, dashboard=options.dashboard) as cluster:
-        concurrency = _concurrency(ready, cluster.cpus, cluster.gpus)
+        gpus = ready.capabilities.gpus or (ready.capabilities.gpus_if_any if cluster.gpus else 0.0)
+        concurrency = _concurrency(ready, gpus, cluster.cpus, cluster.gpus)
         environment.stage_trials(concurrency)
         _make_folder(folder, config)
         where = cluster.words + (f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else "")
-        setting = Setting(
-            folder, concurrency, budget_epochs, lambda params: _rungs(ready, params), where
-        )
+        setting = Setting(folder, concurrency, budget_epochs, lambda params: _rungs(ready, params), where)
         shown = [options.make_view(setting)] if options.make_view else []
         with Ledger(folder) as ledger:
             views = FanOut([*shown, TensorBoardView(folder)])
             recorder = Recorder(ledger, views)
             try:
-                _Run(ready, sweep_id, folder, concurrency, recorder, RealClock()).carry_out(proposer, views)
+                _Run(ready, data, sweep_id, folder, concurrency, gpus, recorder, RealClock()).carry_out(proposer, views)
             finally:
                 results.write(Results(folder, recorder.state))
                 views.close(recorder.state)
@@ -92,9 +92,12 @@ class _Run:
     """The part of a sweep that spends something."""
 
     ready: Ready
+    data: DataRefs
     sweep_id: str
     folder: Path
     concurrency: int
+    gpus: float
+    """Of the cluster, for each trial."""
     recorder: Recorder
     clock: Clock
 
@@ -104,8 +107,8 @@ class _Run:
 
         config, capabilities = self.ready.config, self.ready.capabilities
         self.recorder.record(self._started())
-        static = tuning.Static(self.ready.recipe, self.ready.trainer.prepare(self.ready.loaded.splits))
-        resources = tuning.Resources(capabilities.cpus, capabilities.gpus)
+        static = tuning.Static(self.ready.recipe, self.data)
+        resources = tuning.Resources(capabilities.cpus, self.gpus)
         driver = self._driver(proposer)
         shown = tuple(self.ready.space.names())
         try:
@@ -154,11 +157,11 @@ class _Run:
             concurrency=self.concurrency,
             lag=ORDERED_LAG * self.concurrency if is_ordered else None,
         )
-        rules = Rules(
-            config.goal, config.stopping_goal, self.ready.space.names(), config.target, config.time_s
-        )
+        rules = Rules(config.goal, config.stopping_goal, self.ready.space.names(), config.target, config.time_s)
         pruner = self.ready.make_pruner()
-        return Driver(rules, history, pruner, lambda suggestion: self._spec(suggestion, pruner), self.recorder, self.clock)
+        return Driver(
+            rules, history, pruner, lambda suggestion: self._spec(suggestion, pruner), self.recorder, self.clock
+        )
 
     def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:
         config = self.ready.config
@@ -197,18 +200,18 @@ def _proposer(ready: Ready) -> Proposer:
         raise ConfigError(f"search: {error}") from error
 
 
-def _concurrency(ready: Ready, cpus: float, gpus: float) -> int:
+def _concurrency(ready: Ready, takes_gpus: float, cpus: float, gpus: float) -> int:
     """How many trials run at once; raises ClusterError where not even one fits."""
-    takes = ready.capabilities
-    if takes.gpus > gpus or takes.cpus > cpus:
+    takes_cpus = ready.capabilities.cpus
+    if takes_gpus > gpus or takes_cpus > cpus:
         raise ClusterError(
-            f"a trial takes {takes.cpus:g} CPUs and {takes.gpus:g} GPUs, the cluster has {cpus:g} and {gpus:g}; "
+            f"a trial takes {takes_cpus:g} CPUs and {takes_gpus:g} GPUs, the cluster has {cpus:g} and {gpus:g}; "
             "join a larger one, or ask for less in the trainer's settings"
         )
     if ready.config.concurrency is not None:
         return ready.config.concurrency
-    by_cpu = int(cpus / max(takes.cpus, 1.0)) or 1
-    by_gpu = int(gpus / takes.gpus) if takes.gpus else by_cpu
+    by_cpu = int(cpus / max(takes_cpus, 1.0)) or 1
+    by_gpu = int(gpus / takes_gpus) if takes_gpus else by_cpu
     return min(by_cpu, by_gpu, ready.config.trials)
 
 

@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_split_and_another_another():
 
 
 def test_the_split_is_the_same_on_every_machine():
-    expected = {"train": [0, 1, 6, 9, 10, 11], "validation": [3, 5, 8], "test": [2, 4, 7]}
+    expected = {"train": [1, 3, 7, 8, 9, 10], "validation": [0, 4, 5], "test": [2, 6, 11]}
     assert lines(split_rows(POOL[:12], (6, 3, 3), seed=0, stratify=True)) == expected
 
 
@@ -92,6 +92,17 @@ def test_no_group_is_ever_in_two_splits_and_no_row_twice(groups, seed, sizes, st
     assert all(len(split[name]) <= size for name, size in zip(NAMES, sizes, strict=True) if size >= 1)
     if sum(sizes) == 1:
         assert len(used) == len(pool)
+
+
+def test_rows_of_large_groups_get_the_same_share_of_every_split():
+    large = [row(number, "ab"[number % 2], f"large {number // 12}") for number in range(1200)]
+    pool = large + [row(number, "ab"[number % 2], f"single {number}") for number in range(1200, 4800)]
+
+    splits = [split_rows(pool, (600, 150, 300), seed=seed, stratify=True) for seed in range(8)]
+
+    for name in NAMES:
+        chosen = [each for split in splits for each in split[name]]
+        assert sum(each.line < 1200 for each in chosen) / len(chosen) == pytest.approx(0.25, abs=0.03)
 
 
 def test_groups_leave_shares_nearly_as_asked():

@@ -23,7 +23,7 @@ def test_the_default_takes_every_dimensions_own_default():
         {
             "lr": LogUniform("loguniform", 1e-4, 1e-2),
             "rank": Choice("choice", (8, 4)),
-            "dropout": QUniform("quniform", 0.0, 0.3, 0.1),
+            "dropout": QUniform("quniform", 0.0, 0.4, 0.1),
             "epochs": Integer("integer", 1, 4),
             "layers": Integer("integer", 1, 100, log=True),
             "decay": Uniform("uniform", 0.0, 1.0, default=0.1),

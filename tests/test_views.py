@@ -126,12 +126,19 @@ def test_early_stops_do_not_promise_an_early_end():
     assert left_s(fold(entries), SETTING, at(60)) >= 6
 
 
+def test_a_trial_that_nothing_can_stop_runs_to_its_budget():
+    entries = [started(4), *(one for n in (1, 2, 3) for one in whole_trial(n, 0.2, n, 1, 0.5))]
+    entries += [proposed(0, 10), evaluated(0, 1.5, 0.5, 20)]
+
+    assert left_s(fold(entries), SETTING, at(20)) == pytest.approx(10)
+
+
 def test_pruned_trials_save_the_rest_of_their_budgets():
     state = fold([started(), *whole_trial(0, 0.4), *whole_trial(1, 0.2, 6, 1, 0.5, outcome=Outcome.PRUNED)])
 
     saved = savings(state, SETTING)
 
-    # The scripted trial took 1000 tokens at its end, 500 by its only evaluation at epoch 0.5.
+    # 1000 tokens an epoch, a budget of three.
     assert saved.trained_tokens == 3000 + 500
     assert saved.saved_tokens == 2500
     assert saved.share == pytest.approx(2500 / 6000)

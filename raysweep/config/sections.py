@@ -21,14 +21,16 @@ class LoraTrainer(Section):
     """Encoder: mean pooling and a head. Causal: likelihood of the label words. Auto reads the model's config."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Auto takes a GPU where there is one."""
+    gpu_share: Annotated[float, Field(gt=0)] = 1.0
+    """Of a GPU, for each job that runs on one; below 1, several jobs share it."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen weights; adapters and head are always float32. Auto: bfloat16 on CUDA and for the cached prefix of a causal model, float32 else."""
+    """Of the frozen weights; adapters and head are always float32. Auto: bfloat16 on CUDA, float32 on the CPU."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 64
-    """In tokens; a longer example is refused or cut, as `data.too_long` says."""
+    """In tokens; of a longer example the end of the last user turn is cut off."""
     chat_template: str | None = None
-    """A Jinja template for chat messages; None: the tokenizer's own."""
+    """A Jinja template for chat messages; None: the tokenizer's own, and plain text for an encoder."""
     prefix_cache_gb: Annotated[float, Field(ge=0)] = 2.0
-    """Cap on the activations of frozen layers kept in memory by a worker; 0 switches the cache off."""
+    """Cap on the file of frozen layers' activations that the trials of a node share; 0 switches it off."""
     max_bad_evaluations: Annotated[int, Field(ge=1)] = 2
     """A job that predicts one and the same label for every row in so many evaluations in a row has collapsed: it fails."""
 

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from raysweep.engine.batches import Batch
 from raysweep.engine.family import Family
 from raysweep.engine.params import LoraParams
+from raysweep.engine.quiet import quietly
 from raysweep.errors import ConfigError, Fault, JobFailed
 
 _SUFFIXES = {
@@ -58,9 +59,7 @@ class Backbone:
         weight: torch.Tensor = self.model.get_output_embeddings().weight.detach()  # type: ignore[no-untyped-call]  # transformers' own
         return weight
 
-    def hidden(
-        self, batch: Batch, mask: torch.Tensor | None, positions: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def hidden(self, batch: Batch, mask: torch.Tensor | None, positions: torch.Tensor | None = None) -> torch.Tensor:
         """(batch, length, width) float32: the last hidden state of the batch's tokens."""
         inner = self.model.base_model if self.family is Family.CAUSAL else self.model
         extra: dict[str, object] = {"use_cache": False} if self.family is Family.CAUSAL else {}
@@ -117,12 +116,14 @@ def load_backbone(folder: str | Path, family: Family, placement: Placement) -> B
     Raises ConfigError when transformers cannot load it.
     """
     loader = AutoModelForCausalLM if family is Family.CAUSAL else AutoModel
+    copies = Path(folder) / str(placement.dtype).removeprefix("torch.")
+    source = copies if copies.is_dir() else folder  # weights of another dtype could not be shared between processes
     try:
-        model = loader.from_pretrained(str(folder), dtype=placement.dtype)
+        with quietly():
+            model = loader.from_pretrained(str(source), dtype=placement.dtype)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"trainer.model: transformers cannot load {folder}: {error}") from error
-    if placement.device.type != "cpu":
-        model = model.to(placement.device)
+    nn.Module.to(model, placement.device)
     return Backbone(model.eval().requires_grad_(False), family, placement, _layer_list(model))
 
 
@@ -141,7 +142,8 @@ def add_adapters(backbone: Backbone, params: LoraParams) -> PeftModel:
         layers_to_transform=list(numbers),
     )
     try:
-        peft_model = get_peft_model(backbone.model, config, autocast_adapter_dtype=True)
+        with quietly():
+            peft_model = get_peft_model(backbone.model, config, autocast_adapter_dtype=True)
     except ValueError as error:
         reason = f"target_modules {params.target_modules!r} in layers {numbers}: peft refuses them: {error}"
         raise JobFailed(reason, Fault.PARAMS) from error

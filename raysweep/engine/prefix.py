@@ -110,7 +110,7 @@ def weights_stamp(model: str | Path) -> str:
     folder = Path(model)
     if not folder.is_dir():
         return str(model)
-    stats = [(path.name, path.stat()) for path in sorted(folder.glob("*.safetensors")) + [folder / "config.json"]]
+    stats = [(path.name, path.stat()) for path in (*sorted(folder.glob("*.safetensors")), folder / "config.json")]
     return " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 
 

@@ -12,6 +12,7 @@ from raysweep.engine.answer import Answerer
 from raysweep.engine.family import Family
 from raysweep.engine.model import Placement, load_backbone
 from raysweep.engine.params import Loss
+from raysweep.engine.quiet import quietly
 from raysweep.engine.tokens import Encoding
 from raysweep.errors import DiskError, InputError
 from raysweep.task import Prompt, Task, TaskKind
@@ -39,7 +40,8 @@ def save_model(folder: Path, adapted: PeftModel, answerer: Answerer, saved: Save
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        adapted.save_pretrained(str(unfinished), safe_serialization=True)
+        with quietly():
+            adapted.save_pretrained(str(unfinished))
         if answerer.head is not None:
             tensors = {name: tensor.detach().cpu() for name, tensor in answerer.head.state_dict().items()}
             save_file(tensors, unfinished / HEAD)
@@ -75,12 +77,11 @@ def load_answerer(folder: Path, saved: SavedModel, placement: Placement) -> Answ
     encoding = saved.encoding
     backbone = load_backbone(encoding.model, encoding.family, placement)
     answerer = Answerer(backbone, encoding.task, saved.loss, saved.words)
-    PeftModel.from_pretrained(backbone.model, str(folder)).eval()
+    with quietly():
+        PeftModel.from_pretrained(backbone.model, str(folder)).eval()
     if answerer.head is not None:
         answerer.head.load_state_dict(load_file(folder / HEAD))
     return answerer.requires_grad_(False)
-
-
 
 
 def _described(saved: SavedModel) -> dict[str, object]:

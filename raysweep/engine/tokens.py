@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from raysweep.engine.family import Family
 from raysweep.errors import ConfigError, DataError
+from raysweep.jobs import TokenView
 from raysweep.task import Example, Message, Prompt, Rendered, Task, render, words_of
 
 
@@ -58,15 +59,6 @@ class Rows:
         sums.update(self.ids.numpy().tobytes())
         sums.update(self.lengths.numpy().tobytes())
         return sums.hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class TokenView:
-    """One token of a row, for a person to look at."""
-
-    text: str
-    is_trained: bool
-    """Whether the loss is taken on it; all others are masked."""
 
 
 class Tokenizer:
@@ -151,9 +143,9 @@ class Tokenizer:
         content = example.messages[last].content
         while len(row) > self._encoding.max_length:
             n_over = len(row) - self._encoding.max_length
-            offsets = self._tokenizer(
-                content, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-            )["offset_mapping"]
+            offsets = self._tokenizer(content, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
+                "offset_mapping"
+            ]
             if len(offsets) <= n_over:
                 raise ConfigError(
                     f"trainer.max_length: {self._encoding.max_length} tokens do not hold even the prompt's own words;"

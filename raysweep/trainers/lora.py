@@ -11,7 +11,7 @@ from raysweep.config import LoraTrainer as LoraSettings
 from raysweep.dataset import Splits
 from raysweep.engine.params import param_docs, parse_params
 from raysweep.errors import ConfigError
-from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView
+from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, TokenView
 from raysweep.scoring import Prediction, metrics_of
 from raysweep.space import Params
 from raysweep.task import Example, Task
@@ -19,7 +19,6 @@ from raysweep.task import Example, Task
 if TYPE_CHECKING:
     from raysweep.engine.job import LoraJob
     from raysweep.engine.place import Place
-    from raysweep.engine.tokens import TokenView
 
 
 def bundled_model(name: str) -> Path | None:
@@ -43,7 +42,8 @@ class LoraTrainer:
             params=param_docs(self.task),
             metrics=frozenset(f"val_{name}" for name in metrics_of(self.task)) | {"train_loss"},
             evaluates_anywhere=True,
-            gpus=1.0 if self.settings.device == "cuda" else 0.0,
+            gpus=self.settings.gpu_share if self.settings.device == "cuda" else 0.0,
+            gpus_if_any=self.settings.gpu_share if self.settings.device == "auto" else 0.0,
         )
 
     def prepare(self, data: Splits) -> DataRefs:
@@ -91,7 +91,7 @@ class LoraTrainer:
 
         return Tokenizer(self._place().encoding(parse_params(params, self.task).prompt)).lengths(examples)
 
-    def preview(self, params: Params, examples: Sequence[Example], n: int = 3) -> "tuple[tuple[TokenView, ...], ...]":
+    def preview(self, params: Params, examples: Sequence[Example], n: int) -> tuple[tuple[TokenView, ...], ...]:
         """The first examples as the model sees them, token by token, with those that the loss is taken on."""
         from raysweep.engine.tokens import Tokenizer
 

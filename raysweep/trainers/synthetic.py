@@ -28,6 +28,7 @@ from raysweep.jobs import (
     JobView,
     ParamDoc,
     Progress,
+    TokenView,
 )
 from raysweep.scoring import Prediction
 from raysweep.space import Params
@@ -122,6 +123,10 @@ class SyntheticTrainer:
         """By the settings' tokens and price."""
         tokens = round(spec.evaluate_at[-1] * self._settings.tokens_per_epoch)
         return Estimate(tokens, tokens * self._settings.usd_per_million_tokens / 1e6)
+
+    def preview(self, params: Params, examples: Sequence[Example], n: int) -> Sequence[Sequence[TokenView]]:
+        """None: nothing is tokenised."""
+        return ()
 
     def _fault(self, spec: JobSpec) -> str:
         return self._settings.faults.get(spec.trial, "").partition(":")[0]

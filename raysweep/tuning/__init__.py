@@ -58,9 +58,7 @@ def run_trials(
         tuner.fit()
 
 
-def predict(
-    static: Static, resources: Resources, model: str, examples: Sequence[Example]
-) -> Sequence[Prediction]:
+def predict(static: Static, resources: Resources, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
     """What a model that a trial has made says of each example, worked out on the cluster like the trial itself."""
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_predict)
     predictions: Sequence[Prediction] = ray.get(task.remote(static, model, list(examples)))

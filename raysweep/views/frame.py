@@ -1,6 +1,7 @@
 """One frame of the live view: a pure function of the state, the moment and the terminal's size."""
 
 from datetime import datetime
+from itertools import chain
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -32,12 +33,11 @@ def frame(state: SweepState, setting: Setting, now: datetime, width: int, height
         return Text("waiting for the sweep to start", style="dim")
     room = height - HEAD_LINES
     rows = _rows(state, setting, width, room)
-    taken = sum(part.row_count + HEADING_LINES if isinstance(part, Table) else 1 for part in rows)
     head = _head(state.started, state, setting, now, width)
-    return Group(*head, Text(), *rows, *_last_ended(state, width, room - taken))
+    return Group(*head, Text(), *rows, *_last_ended(state, width, room - len(rows)))
 
 
-def _rows(state: SweepState, setting: Setting, width: int, room: int) -> list[Table | Text]:
+def _rows(state: SweepState, setting: Setting, width: int, room: int) -> list[Text]:
     """The best trial and the running ones, as many as fit."""
     best, live = ((state.best,) if state.best else ()), running(state)
     if not best and not live:
@@ -49,7 +49,7 @@ def _rows(state: SweepState, setting: Setting, width: int, room: int) -> list[Ta
     shown = live[: max(1, free // kept - HEADING_LINES - len(best))]
     if len(shown) < len(live):
         tables = live_rows((*best, *shown), state, setting, width)
-    return [_legend(state), *tables[:kept], *_left_out(len(live) - len(shown), len(tables) - kept)]
+    return [_legend(state), *chain(*tables[:kept]), *_left_out(len(live) - len(shown), len(tables) - kept)]
 
 
 def _legend(state: SweepState) -> Text:

@@ -74,9 +74,18 @@ def left_s(state: SweepState, setting: Setting, now: datetime) -> float | None:
     ages = [(now - trial.proposed.at).total_seconds() for trial in live]
     durations = [(trial.ended.at - trial.proposed.at).total_seconds() for trial in over if trial.ended]
     mean = (sum(durations) + sum(ages)) / len(durations)
-    rests = [max(mean - age, mean / 10) for age in ages]
+    rests = [_rest_s(trial, age, mean, setting) for trial, age in zip(live, ages, strict=True)]
     waiting = max(0, state.started.trials - len(state.trials))
     return max([(sum(rests) + waiting * mean) / setting.concurrency, *rests])
+
+
+def _rest_s(trial: TrialState, age_s: float, mean_s: float, setting: Setting) -> float:
+    """What a running trial will still take: to its budget once nothing can stop it, else at most that."""
+    likely = max(mean_s - age_s, mean_s / 2)
+    if trial.last is None or trial.last.epoch <= 0:
+        return likely
+    to_budget = age_s * max(0.0, setting.budget_epochs(trial.params) / trial.last.epoch - 1)
+    return to_budget if next_rung(trial, setting) is None else min(likely, to_budget)
 
 
 def _saved(trial: TrialState, setting: Setting) -> int:

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from rich.table import Table
-
 from raysweep.frames import metric_names
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import next_rung
-from raysweep.views.tables import Column, blocks
+from raysweep.views.tables import Block, Column, blocks
 from raysweep.views.view import Setting
 from raysweep.views.words import NOTHING, headings, metric, param, shortened
 
@@ -29,7 +27,7 @@ PARAM_WIDTH = 14
 
 def live_rows(
     trials: Sequence[TrialState], state: SweepState, setting: Setting, width: int, *, with_params: bool = True
-) -> list[Table]:
+) -> list[Block]:
     """Running trials, and the best so far where it is among them."""
     columns = [
         Column("epoch", tuple(_epoch(trial, setting) for trial in trials)),
@@ -39,7 +37,7 @@ def live_rows(
     return _rows(trials, state, columns, names, width)
 
 
-def top_rows(trials: Sequence[TrialState], state: SweepState, setting: Setting, width: int) -> list[Table]:
+def top_rows(trials: Sequence[TrialState], state: SweepState, setting: Setting, width: int) -> list[Block]:
     """Completed trials, with how far they trained."""
     columns = [Column("epoch", tuple(_epoch(trial, setting) for trial in trials))]
     return _rows(trials, state, columns, sampled_names(state), width)
@@ -68,12 +66,13 @@ def sampled_names(state: SweepState) -> tuple[str, ...]:
 
 def _rows(
     trials: Sequence[TrialState], state: SweepState, where: Sequence[Column], params: Sequence[str], width: int
-) -> list[Table]:
+) -> list[Block]:
     best = state.best
     key = Column("trial", tuple(f"{'★ ' if trial is best else ''}#{trial.number}" for trial in trials))
     styles = ["green" if trial is best else "" for trial in trials]
     metrics = [trial.last.metrics if trial.last else {} for trial in trials]
-    names = metric_names(state.trials.values(), first=state.goal.metric)
+    lasts = (trial.last for trial in state.trials.values() if trial.last)
+    names = metric_names(lasts, first=state.goal.metric)
     shown = headings(params)
     columns = [
         *where,

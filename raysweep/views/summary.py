@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from shlex import quote
 from types import MappingProxyType
 
@@ -66,10 +67,11 @@ def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[R
     goal = Goal(_bare(state.goal.metric), state.goal.mode)
     scores = _scores(state, best)
     rows = tuple(scores.values())
-    names = dict.fromkeys(_bare(name) for name in metric_names([best], first=state.goal.metric))
+    names = dict.fromkeys(_bare(name) for name in metric_names(best.evaluations, first=state.goal.metric))
     names |= dict.fromkeys(name for row in rows for name in row)
     styles = ["green" if place == 0 else "" for place in range(len(rows))]
-    yield from blocks(Column("scores", tuple(scores), "left"), metric_columns(rows, tuple(names), goal), width, styles)
+    key = Column("scores", tuple(scores), "left")
+    yield from chain(*blocks(key, metric_columns(rows, tuple(names), goal), width, styles))
     if any(final.name == "tfidf" for final in state.finals):
         yield Text("TF-IDF: TF-IDF + logistic regression, trained on the same rows", style="dim")
 
@@ -108,7 +110,7 @@ def _top(state: SweepState, setting: Setting, width: int) -> Iterator[Renderable
     ]
     top = [trial for _, _, trial in sorted(scored, key=lambda one: one[:2])[:TOP]]
     yield Text(f"Best {len(top)} of {len(scored)} completed trials; metrics of the last evaluation", style="bold")
-    yield from top_rows(top, state, setting, width)
+    yield from chain(*top_rows(top, state, setting, width))
 
 
 def _outcomes(state: SweepState, width: int) -> Iterator[RenderableType]:

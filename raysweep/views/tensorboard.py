@@ -1,12 +1,15 @@
 """TensorBoard: one run a trial, its metrics by epoch and its params in the HPARAMS tab, while the sweep runs."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.api_pb2 import Status
+from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-from tensorboardX.summary import hparams
+from tensorboardX.summary import hparams, scalar
 
 from raysweep.jobs import Outcome
 from raysweep.ledger import Entry, Evaluated, TrialEnded, TrialProposed
@@ -20,58 +23,52 @@ FOLDER = "tensorboard"
 
 
 class TensorBoardView:
-    """Writes `tensorboard/trial_0007` in the sweep's folder; a trial's writer is open only while it runs."""
+    """Writes `tensorboard/trial_0007` in the sweep's folder; a trial's file is open only while it runs.
+
+    Each entry is on disk when `show` returns; raises OSError where the disk is full.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
-        self._writers: dict[int, SummaryWriter] = {}
+        self._writers: dict[int, EventsWriter] = {}
 
     def show(self, entry: Entry, state: SweepState) -> None:
-        """Write what a trial's entry says and flush it; other entries leave nothing."""
+        """Write what a trial's entry says; other entries leave nothing."""
         match entry:
             case TrialProposed():
-                self._propose(entry)
+                # Only the session's start: TensorBoard takes the columns of the whole table from the first run
+                # that describes the experiment, and that run lacks the params of branches it did not take.
+                _, start, _ = hparams(flat(entry.params), {})
+                self._write(entry.trial, entry.at, [start])
             case Evaluated():
-                self._evaluate(entry)
+                made = [scalar(name, value) for name, value in entry.metrics.items() if value is not None]
+                self._write(entry.trial, entry.at, made, step=round(entry.epoch * STEPS_PER_EPOCH))
             case TrialEnded():
-                self._end(entry)
+                self._write(entry.trial, entry.at, [_session_end(entry)])
+                self._writers.pop(entry.trial).close()
             case _:
                 return
 
     def tick(self) -> None:
-        """Nothing: all is flushed already."""
+        """Nothing: all is on disk already."""
 
     def close(self, state: SweepState) -> None:
-        """Close the writers that are still open."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+        """Close the files that are still open."""
+        while self._writers:
+            self._writers.popitem()[1].close()
 
-    def _propose(self, entry: TrialProposed) -> None:
-        # Only the session's start: TensorBoard takes the columns of the whole table from the first run that
-        # describes the experiment, and that run lacks the params of branches it did not take.
-        _, start, _ = hparams(flat(entry.params), {})
-        writer = self._writer(entry.trial)
-        writer.file_writer.add_summary(start, walltime=entry.at.timestamp())
+    def _write(self, trial: int, at: datetime, summaries: Sequence[Summary], step: int = 0) -> None:
+        writer = self._writers.get(trial) or self._open(trial)
+        for summary in summaries:
+            writer.write_event(Event(wall_time=at.timestamp(), step=step, summary=summary))
         writer.flush()
 
-    def _evaluate(self, entry: Evaluated) -> None:
-        writer = self._writer(entry.trial)
-        step = round(entry.epoch * STEPS_PER_EPOCH)
-        for name, value in entry.metrics.items():
-            if value is not None:
-                writer.add_scalar(name, value, step, walltime=entry.at.timestamp())
-        writer.flush()
-
-    def _end(self, entry: TrialEnded) -> None:
-        writer = self._writer(entry.trial)
-        writer.file_writer.add_summary(_session_end(entry), walltime=entry.at.timestamp())
-        writer.close()
-        del self._writers[entry.trial]
-
-    def _writer(self, trial: int) -> SummaryWriter:
-        if trial not in self._writers:
-            self._writers[trial] = SummaryWriter(str(self._folder / f"trial_{trial:04d}"))
+    def _open(self, trial: int) -> EventsWriter:
+        # Not SummaryWriter: it writes in a thread of its own, up to two minutes later, and hangs on a full disk.
+        run = self._folder / f"trial_{trial:04d}"
+        run.mkdir(parents=True, exist_ok=True)
+        attempt = len(list(run.iterdir()))  # the name has seconds only, and a former file must not be overwritten
+        self._writers[trial] = EventsWriter(str(run / "events"), f".{attempt}")
         return self._writers[trial]
 
 

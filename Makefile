@@ -1,0 +1,52 @@
+# `make tune` and `make test` are all that a new machine needs: Python 3.11 and a package registry.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pip compiles what it installs, so that Ray's many processes start from byte code.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: setup tune test check format bench bench-search lock clean
+
+setup: $(VENV)/.assets
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("raysweep needs Python 3.11 or newer: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.assets: $(VENV)/.installed raysweep/assets.py
+	$(BIN)/raysweep assets fetch
+	@touch $@
+
+tune: setup
+	$(BIN)/python scripts/tune.py $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m 'not ray and not assets'
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The engine's speed against Hugging Face's Trainer, interleaved.
+bench: setup
+	$(BIN)/python benchmarks/engine_throughput.py
+
+# What early stopping and the search are worth, on recorded learning curves.
+bench-search: setup
+	$(BIN)/python benchmarks/search_recorded.py
+
+# Versions only: no hosts and no hashes, so that any registry and any build of torch will do.
+lock: $(VENV)/.installed
+	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/ @ .*//; s/+cpu$$//' | sort -f > requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

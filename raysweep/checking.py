@@ -1,0 +1,71 @@
+"""What `raysweep check` says of a sweep that has not run: its data, its space, its rungs, and what the model will see."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich.markup import escape
+
+from raysweep.config import SweepConfig
+from raysweep.dimensions import describe
+from raysweep.jobs import JobSpec, TokenView
+from raysweep.plan import budget_epochs, evaluation_points
+from raysweep.preflight import Ready, make_ready
+from raysweep.rules import RowProblem, Rule
+
+N_PREVIEWED = 3
+N_PROBLEMS = 10
+
+
+def findings(config: SweepConfig) -> Iterator[str]:
+    """Lines with rich's markup; nothing is run and nothing written. Raises InputError for what would be refused."""
+    ready = make_ready(config)
+    data = ready.trainer.prepare(ready.loaded.splits)
+    default = ready.complete(ready.space.default())
+    pruner = ready.make_pruner()
+    points = evaluation_points(config, pruner, default)
+    spec = JobSpec("check", 0, 1, default, config.seed, config.runs_folder, points)
+    estimate = ready.trainer.estimate(spec, data)
+    tokens = estimate.trained_tokens
+    yield f"[bold]{config.name}[/bold]: {config.trials} trials, {config.search.kind} search, {config.goal.mode} {config.goal.metric}"
+    yield from _data(ready)
+    yield "[bold]space[/bold]"
+    yield from (f"  {name}: {describe(dimension)}" for name, dimension in config.space.items())
+    rungs = ", ".join(f"{rung:g}" for rung in pruner.rungs_for(budget_epochs(default))) or "none"
+    yield f"[bold]rungs[/bold] at epochs {rungs}; evaluations at {', '.join(f'{point:g}' for point in points)}"
+    money = "" if estimate.usd is None else f", {estimate.usd:.2f} USD each"
+    yield f"[bold]at most[/bold] {tokens:,} training tokens a trial of the default params{money}"
+    yield from _preview(ready)
+    yield "[green]ready[/green]: nothing was run"
+
+
+def _data(ready: Ready) -> Iterator[str]:
+    splits = ready.loaded.splits
+    yield f"[bold]data[/bold] fingerprint {splits.fingerprint}"
+    for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
+        counts = Counter(example.label for example in examples)
+        labels = ", ".join(f"{label}: {counts[label]}" for label in ready.task.labels)
+        yield f"  {name}: {len(examples):,} rows ({labels})"
+    problems = ready.loaded.report
+    for rule, count in Counter(problem.rule for problem in problems).items():
+        yield f"  [yellow]{count} rows: {rule}[/yellow], of which"
+        yield from (f"    {escape(str(problem))}" for problem in _first(problems, rule))
+
+
+def _first(problems: Sequence[RowProblem], rule: Rule) -> Sequence[RowProblem]:
+    return [problem for problem in problems if problem.rule is rule][:N_PROBLEMS]
+
+
+def _preview(ready: Ready) -> Iterator[str]:
+    default = ready.complete(ready.space.default())
+    rows = ready.trainer.preview(default, ready.loaded.splits.train, N_PREVIEWED)
+    if any(token.is_trained for row in rows for token in row):
+        yield "[bold]rows as the model sees them[/bold]: the loss is taken on [reverse]these tokens[/reverse] only"
+    elif rows:
+        yield "[bold]rows as the model sees them[/bold]: a head answers for the whole row, so no token has a loss"
+    for row in rows:
+        yield "  " + " ".join(_token(token) for token in row)
+
+
+def _token(token: TokenView) -> str:
+    text = escape(token.text.replace("\n", "⏎"))
+    return f"[reverse]{text}[/reverse]" if token.is_trained else f"[dim]{text}[/dim]"
