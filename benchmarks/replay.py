@@ -7,6 +7,7 @@ intervals of differences are 95 % bootstrap intervals.
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -23,7 +24,8 @@ from raysweep.space import Space
 
 N_TRIALS = 24
 N_WORKERS = 2
-LADDERS = [
+Ladder = tuple[tuple[float, ...], float]
+LADDERS: list[Ladder] = [
     ((0.5, 1.5), 2.0),
     ((0.5, 1.5), 3.0),
     ((0.5, 1.0), 2.0),
@@ -51,11 +53,10 @@ def savings(runs: tuple[Run, ...], n_orders: int) -> None:
     """What ASHA alone saves when it sees recorded runs in random orders, and what it loses."""
     for n_trials in (N_TRIALS, len(runs)):
         print(f"\nASHA on {n_trials} of {len(runs)} recorded runs, {n_orders} random orders, {N_WORKERS} workers")
-        print(
-            f"{'rungs (of 3 epochs)':20} {'eta':>4} {'tokens saved, median':>24} {'best lost, mean (max)':>24} {'completed':>10}"
-        )
+        titles = f"{'tokens saved, median':>24} {'best lost, mean (max)':>24} {'completed':>10}"
+        print(f"{'rungs (of 3 epochs)':20} {'eta':>4} {titles}")
         for levels, eta in LADDERS:
-            found = [_replay(runs, Asha(Rungs(levels), GOAL, eta=eta), n_trials, seed) for seed in range(n_orders)]
+            found = [_replay(runs, _pruner((levels, eta)), n_trials, seed) for seed in range(n_orders)]
             saved, lost, completed = (np.array(column) for column in zip(*found, strict=True))
             line = (
                 f"{', '.join(map(str, levels)):20} {eta:4g} {spread(saved):>24} {lost.mean():16.4f} ({lost.max():.3f})"
@@ -75,15 +76,11 @@ def learning(n_seeds: int) -> None:
 def equal_tokens(title: str, runs: tuple[Run, ...], surrogate: Surrogate | None, n_seeds: int) -> None:
     """The best completed trial of a sweep, against that of random full runs which spend as many tokens or more."""
     print(f"\nSweeps of {N_TRIALS} trials against random full runs at equal tokens; {title}; {n_seeds} seeds")
-    print(
-        f"{'arm':34} {'best':>7} {'tokens saved':>22} {'random full':>12} {'difference':>11} {'interval':>18} {'won/lost':>9}"
-    )
-    ladders: list[tuple[str, Callable[[], Pruner]]] = [("full runs", NoPruning)]
-    for levels, eta in LADDERS[:3]:
-        ladders.append((f"ASHA {levels} eta {eta:g}", lambda l=levels, e=eta: Asha(Rungs(l), GOAL, eta=e)))
+    titles = f"{'random full':>12} {'difference':>11} {'interval':>18} {'won/lost':>9}"
+    print(f"{'arm':34} {'best':>7} {'tokens saved':>22} {titles}")
     for kind in ("random", "hyperopt"):
-        for name, pruner in ladders:
-            sweeps = [_sweep(kind, runs, surrogate, pruner(), seed) for seed in range(n_seeds)]
+        for ladder in (None, *LADDERS[:3]):
+            sweeps = [_sweep(kind, runs, surrogate, _pruner(ladder), seed) for seed in range(n_seeds)]
             best = np.array([_best(sweep) for sweep in sweeps])
             spent = [math.ceil(sweep.tokens / FULL_TOKENS - 1e-6) for sweep in sweeps]
             rival = np.array([_random_full(runs, surrogate, n, seed) for seed, n in enumerate(spent)])
@@ -91,7 +88,7 @@ def equal_tokens(title: str, runs: tuple[Run, ...], surrogate: Surrogate | None,
             difference = best - rival
             low, high = bootstrap(difference)
             print(
-                f"{kind + ', ' + name:34} {best.mean():7.4f} {spread(saved):>22} {rival.mean():12.4f}"
+                f"{kind + ', ' + _title(ladder):34} {best.mean():7.4f} {spread(saved):>22} {rival.mean():12.4f}"
                 f" {difference.mean():+11.4f} [{low:+.4f}, {high:+.4f}]"
                 f" {int((difference > 0).sum()):4}/{int((difference < 0).sum())}"
             )
@@ -99,15 +96,14 @@ def equal_tokens(title: str, runs: tuple[Run, ...], surrogate: Surrogate | None,
 
 def order(surrogate: Surrogate, n_seeds: int) -> None:
     """What showing results in trial order costs: idle workers, and the best that is found."""
-    print(f"\nOrdered search, 60 trials, 4 workers, ASHA {LADDERS[0]}, surrogate, {n_seeds} seeds")
+    print(f"\nOrdered search, 60 trials, 4 workers, {_title(LADDERS[0])}, surrogate, {n_seeds} seeds")
     print(f"{'lag':>10} {'best, mean (se)':>18} {'idle':>7} {'hours':>7}")
     for lag in (None, 3, 7, 11, 15):
         sweeps = []
         for seed in range(n_seeds):
             proposer = make_proposer("hyperopt", SPACE, seed=seed, n_trials=60, default_first=False)
             history = History(proposer, GOAL, n_trials=60, concurrency=4, lag=lag)
-            pruner = Asha(Rungs(LADDERS[0][0]), GOAL, eta=LADDERS[0][1])
-            sweeps.append(_simulate(history, pruner, lambda params, s=seed: surrogate.curve(params, s), 4))
+            sweeps.append(_simulate(history, _pruner(LADDERS[0]), partial(surrogate.curve, seed=seed), 4))
         best = np.array([_best(sweep) for sweep in sweeps])
         idle = np.mean([sweep.idle_share for sweep in sweeps])
         hours = np.mean([sweep.wall_s for sweep in sweeps]) / 3600
@@ -126,6 +122,14 @@ def bootstrap(differences: np.ndarray) -> tuple[float, float]:
     means = chance.choice(differences, (4000, len(differences))).mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _pruner(ladder: Ladder | None) -> Pruner:
+    return NoPruning() if ladder is None else Asha(Rungs(ladder[0]), GOAL, eta=ladder[1])
+
+
+def _title(ladder: Ladder | None) -> str:
+    return "full runs" if ladder is None else f"ASHA {ladder[0]} eta {ladder[1]:g}"
 
 
 def _replay(runs: Sequence[Run], pruner: Pruner, n_trials: int, seed: int) -> tuple[float, float, int]:
@@ -174,7 +178,7 @@ def _sweep(
     if surrogate is None:
         proposer = Pool(runs, None if kind == "random" else inner, seed)
     else:
-        curves = lambda params: surrogate.curve(params, seed)  # noqa: E731
+        curves = partial(surrogate.curve, seed=seed)
     history = History(proposer, GOAL, n_trials=N_TRIALS, concurrency=N_WORKERS)
     return _simulate(history, pruner, curves, N_WORKERS)
 

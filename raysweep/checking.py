@@ -1,4 +1,4 @@
-"""What `raysweep check` says of a sweep that has not run: its data, its space, its rungs, and what the model will see."""
+"""What `raysweep check` says of a sweep that has not run: data, space, rungs, and what the model will see."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,8 @@ def findings(config: SweepConfig) -> Iterator[str]:
     spec = JobSpec("check", 0, 1, default, config.seed, config.runs_folder, points)
     estimate = ready.trainer.estimate(spec, data)
     tokens = estimate.trained_tokens
-    yield f"[bold]{config.name}[/bold]: {config.trials} trials, {config.search.kind} search, {config.goal.mode} {config.goal.metric}"
+    goal = f"{config.goal.mode} {config.goal.metric}"
+    yield f"[bold]{config.name}[/bold]: {config.trials} trials, {config.search.kind} search, {goal}"
     yield from _data(ready)
     yield "[bold]space[/bold]"
     yield from (f"  {name}: {describe(dimension)}" for name, dimension in config.space.items())

@@ -179,54 +179,6 @@ def describe(dimension: Dimension) -> str:
             assert_never(dimension)
 
 
-def check_dimension(dimension: Dimension, place: str) -> None:
-    """Raises SpaceError, naming the place, for a dimension that cannot be searched; looks into no branch."""
-    match dimension:
-        case Fixed():
-            return
-        case Choice():
-            if not dimension.values:
-                raise SpaceError(f"{place}: an empty choice; give it at least one value")
-            if any(dimension.values.count(value) > 1 for value in dimension.values):
-                raise SpaceError(f"{place}: a value stands twice in this choice")
-        case Branch():
-            if not dimension.branches:
-                raise SpaceError(f"{place}: no branches; give it at least one")
-        case Uniform() | LogUniform() | QUniform() | Integer():
-            _check_range(dimension, place)
-        case _:
-            assert_never(dimension)
-
-
-def _check_range(dimension: Number, place: str) -> None:
-    low, high = dimension.low, dimension.high
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise SpaceError(f"{place}: the range {low:g} to {high:g} is not finite")
-    if low >= high:
-        remedy = "write the value itself to fix it" if low == high else "swap them"
-        raise SpaceError(f"{place}: low {low:g} is not below high {high:g}; {remedy}")
-    is_log = isinstance(dimension, LogUniform) or (isinstance(dimension, Integer) and dimension.log)
-    if is_log and low <= 0:
-        raise SpaceError(f"{place}: a logarithmic range must lie above zero, not start at {low:g}")
-    if isinstance(dimension, QUniform):
-        _check_step(dimension, place)
-    if dimension.default is not None and not contains(dimension, dimension.default):
-        raise SpaceError(f"{place}: the default {dimension.default!r} is not in {describe(dimension)}")
-
-
-def _check_step(dimension: QUniform, place: str) -> None:
-    low, high, step = dimension.low, dimension.high, dimension.step
-    if not 0 < step <= high - low:  # NaN fails too
-        raise SpaceError(
-            f"{place}: step {step:g} does not fit into {low:g} to {high:g}; it must lie above 0 and within"
-        )
-    lowest, highest = multiples(dimension)
-    if lowest >= highest:
-        raise SpaceError(
-            f"{place}: fewer than two multiples of {step:g} lie in {low:g} to {high:g}; make the step less"
-        )
-
-
 def _middle(dimension: Number) -> float | int:
     low, high = dimension.low, dimension.high
     match dimension:

@@ -33,7 +33,7 @@ class Fault(StrEnum):
     """The sweep's data: every trial would fail, so the sweep stops."""
 
 
-class JobFailed(RaysweepError):
+class JobFailed(RaysweepError):  # noqa: N818  # it says what happened to the job
     """A job ended badly.
 
     Args: the reason in words, then whose `Fault` it was.

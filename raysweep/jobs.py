@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from raysweep.dataset import Splits
-from raysweep.scoring import Prediction
 from raysweep.dimensions import Params, ParamValue
+from raysweep.scoring import Prediction
 from raysweep.task import Example
 
 

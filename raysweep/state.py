@@ -88,7 +88,7 @@ class SweepState:
         ]
         return min(scored)[2] if scored else None
 
-    def apply(self, entry: Entry) -> "SweepState":
+    def apply(self, entry: Entry) -> "SweepState":  # noqa: PLR0911  # one a kind of entry
         """The state after one more entry; raises KeyError for a trial that was never proposed."""
         match entry:
             case SweepStarted():

@@ -28,6 +28,7 @@ from raysweep.views.tensorboard import TensorBoardView
 from raysweep.views.view import FanOut, Setting, View
 
 if TYPE_CHECKING:
+    from raysweep.tuning import Resources, Static
     from raysweep.tuning.driver import Driver
 
 ORDERED_LAG = 2
@@ -82,8 +83,10 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
             try:
                 _Run(ready, data, sweep_id, folder, concurrency, gpus, recorder, RealClock()).carry_out(proposer, views)
             finally:
-                results.write(Results(folder, recorder.state))
-                views.close(recorder.state)
+                try:
+                    results.write(Results(folder, recorder.state))
+                finally:
+                    views.close(recorder.state)
     return Results(folder, recorder.state)
 
 
@@ -115,22 +118,29 @@ class _Run:
             tuning.run_trials(driver, static, resources, shown=shown, folder=self.folder, ticker=ticker)
         finally:
             driver.close()
-            if driver.error:
-                self.recorder.record(SweepEnded(self.clock.now(), str(driver.error)))
         if driver.error:
             raise driver.error
+        self._score_finals(static, resources, driver)
+        self.recorder.record(SweepEnded(self.clock.now(), driver.end_reason or "all trials have ended"))
+
+    def _score_finals(self, static: "Static", resources: "Resources", driver: "Driver") -> None:
+        """The best completed trial and the baseline, on a split that ranked nothing; not after an interrupt."""
+        from raysweep import tuning
+
+        if driver.is_interrupted:
+            return
+        config = self.ready.config
         best = self.recorder.state.best
-        if config.final.test and best and best.ended and best.ended.model and not driver.is_interrupted:
+        if config.final.test and best and best.ended and best.ended.model:
             test = self.ready.loaded.splits.test
             predictions = tuning.predict(static, resources, best.ended.model, test)
             scores = score(self.ready.task, [example.label for example in test], predictions)
             self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
-        if config.final.baseline and not driver.is_interrupted:
+        if config.final.baseline:
             metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=config.seed)
             for split, prefix in (("validation", "val_"), ("test", "test_")):
                 made = {name: value for name, value in metrics.items() if name.startswith(prefix)}
                 self._score("tfidf", None, split, made)
-        self.recorder.record(SweepEnded(self.clock.now(), driver.end_reason or "all trials have ended"))
 
     def _started(self) -> SweepStarted:
         config = self.ready.config
@@ -160,7 +170,12 @@ class _Run:
         rules = Rules(config.goal, config.stopping_goal, self.ready.space.names(), config.target, config.time_s)
         pruner = self.ready.make_pruner()
         return Driver(
-            rules, history, pruner, lambda suggestion: self._spec(suggestion, pruner), self.recorder, self.clock
+            rules,
+            history=history,
+            pruner=pruner,
+            make_spec=lambda suggestion: self._spec(suggestion, pruner),
+            recorder=self.recorder,
+            clock=self.clock,
         )
 
     def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:

@@ -1,4 +1,4 @@
-"""Run a sweep: `python scripts/tune.py [CONF] [--cluster auto|local|ADDRESS] [key=value …]`, as `raysweep tune` does."""
+"""Run a sweep: `python scripts/tune.py [CONF] [--cluster auto|local|ADDRESS] [key=value …]`, as `raysweep tune`."""
 
 import sys
 

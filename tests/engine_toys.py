@@ -13,7 +13,24 @@ from raysweep.trainers.lora import LoraTrainer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-WORDS = ["[PAD]", "[UNK]", "poor", "fair", "fine", "film", "plot", "cast", "the", "a", "was", "is", "very", "Review", ":", "it"]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "poor",
+    "fair",
+    "fine",
+    "film",
+    "plot",
+    "cast",
+    "the",
+    "a",
+    "was",
+    "is",
+    "very",
+    "Review",
+    ":",
+    "it",
+]
 TASK = Task(TaskKind.RATING, ("1", "2", "3"))
 LABEL_WORDS = ("poor", "fair", "fine")
 CHAT = "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} {% endfor %}it is"
@@ -53,7 +70,9 @@ def splits(n_train: int = 26, n_validation: int = 12, *, is_chat: bool = False) 
 
 def trainer(model: Path, cache: Path, **settings: object) -> LoraTrainer:
     """A trainer of the toy model, on the CPU."""
-    section = LoraSettings.model_validate({"kind": "lora", "model": str(model), "device": "cpu", **{"max_bad_evaluations": 99, **settings}})
+    section = LoraSettings.model_validate(
+        {"kind": "lora", "model": str(model), "device": "cpu", **{"max_bad_evaluations": 99, **settings}}
+    )
     return LoraTrainer(section, TASK, cache, RealClock())
 
 

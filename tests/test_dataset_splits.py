@@ -52,6 +52,15 @@ def test_counts_are_exact_and_labels_in_the_pools_proportions():
     }
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_counts_that_use_every_row_are_exact_too(seed):
+    pool = [row(number, "abcdefg"[number % 7]) for number in range(40)]
+
+    split = split_rows(pool, (20, 13, 7), seed=seed, stratify=True)
+
+    assert [len(split[name]) for name in NAMES] == [20, 13, 7]
+
+
 def test_shares_that_make_a_whole_use_every_row():
     split = split_rows(POOL[:101], (0.5, 0.25, 0.25), seed=0, stratify=True)
 

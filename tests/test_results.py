@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 from scripted_sweep import METRICS, at, ended, evaluated, finals, proposed, started, sweep
@@ -152,6 +152,7 @@ VALUES = SCALARS | st.lists(SCALARS, max_size=3).map(tuple)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([2**53 + 1, 0.5])
 @given(st.lists(VALUES, min_size=1, max_size=4))
 def test_any_params_can_be_written_and_read_back(tmp_path, values):
     state = fold([started(), *(proposed(trial, params={"it": value}) for trial, value in enumerate(values))])

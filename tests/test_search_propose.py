@@ -192,7 +192,7 @@ def test_a_loss_that_is_not_finite_is_refused(loss):
     proposer = HyperOptProposer(SPACE, seed=0, n_start=2)
     proposer.ask(0)
 
-    with pytest.raises(ValueError, match="trial 0: the loss .* is not finite"):
+    with pytest.raises(ValueError, match=r"trial 0: the loss .* is not finite"):
         proposer.tell(0, loss)
 
 

@@ -24,7 +24,7 @@ def curve(params, outcome=Outcome.COMPLETED):
     return Curve(tuple(points), outcome)
 
 
-def sweep(kind="random", n_trials=30, workers=2, pruner=None, lag=None, curves=curve, concurrency=None):
+def sweep(kind="random", *, n_trials=30, workers=2, pruner=None, lag=None, curves=curve, concurrency=None):
     proposer = make_proposer(kind, SPACE, seed=0, n_trials=n_trials)
     history = History(proposer, GOAL, n_trials=n_trials, concurrency=concurrency or workers, lag=lag)
     return simulate(history, pruner or NoPruning(), curves, workers=workers, clock=SimulatedClock())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUniform, QUniform, Uniform
+from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUniform, QUniform, Scalar, Uniform
 
 _DIMENSIONS: dict[str, type[Dimension]] = {
     "fixed": Fixed,
@@ -21,7 +21,9 @@ def _to_dimension(raw: object) -> object:
     """A dimension from what YAML gives: a bare value is fixed, a mapping has a `kind`."""
     if not isinstance(raw, dict):
         if isinstance(raw, list | tuple):
-            raise ValueError("a list is ambiguous here: write {kind: choice, values: […]} or {kind: fixed, value: […]}")
+            raise ValueError(  # noqa: TRY004  # pydantic reports ValueError only
+                "a list is ambiguous here: write {kind: choice, values: […]} or {kind: fixed, value: […]}"
+            )
         return raw if isinstance(raw, Dimension) else Fixed(raw)  # type: ignore[arg-type]  # a scalar, by YAML
     kind = raw.get("kind")
     if kind not in _DIMENSIONS:
@@ -42,5 +44,5 @@ def _to_dimension(raw: object) -> object:
 
 SpaceEntry = Annotated[
     Annotated[Fixed | Choice | Uniform | LogUniform | QUniform | Integer | Branch, Field(discriminator="kind")],
-    BeforeValidator(_to_dimension),
+    BeforeValidator(_to_dimension, json_schema_input_type=Dimension | Scalar),
 ]

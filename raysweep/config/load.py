@@ -151,7 +151,7 @@ def _known_names(names: Sequence[str]) -> Iterator[str]:
         field = section.model_fields.get(name)
         if field is None:
             continue  # a union's tag, taken care of below
-        members = [member for member in _models(field.annotation)]
+        members = list(_models(field.annotation))
         tags = [member for member in members if _tag(member) in names]
         if members:
             section = (tags or members)[0]

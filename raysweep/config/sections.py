@@ -32,7 +32,7 @@ class LoraTrainer(Section):
     prefix_cache_gb: Annotated[float, Field(ge=0)] = 2.0
     """Cap on the file of frozen layers' activations that the trials of a node share; 0 switches it off."""
     max_bad_evaluations: Annotated[int, Field(ge=1)] = 2
-    """A job that predicts one and the same label for every row in so many evaluations in a row has collapsed: it fails."""
+    """A job that predicts one label for every row in so many evaluations running has collapsed: it fails."""
 
 
 class SyntheticTrainer(Section):

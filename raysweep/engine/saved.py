@@ -8,7 +8,7 @@ from pathlib import Path
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
-from raysweep.engine.answer import Answerer
+from raysweep.engine.answer import Answerer, rating_scale
 from raysweep.engine.family import Family
 from raysweep.engine.model import Placement, load_backbone
 from raysweep.engine.params import Loss
@@ -94,6 +94,7 @@ def _described(saved: SavedModel) -> dict[str, object]:
         "pooling": "mean" if encoding.family is Family.ENCODER else None,
         "loss": saved.loss.value,
         "task": asdict(encoding.task),
+        "rating_scale": rating_scale(encoding.task) if saved.loss is Loss.SQUARED_ERROR else None,
         "prompt": asdict(encoding.prompt),
         "chat_template": encoding.chat_template,
         "max_length": encoding.max_length,

@@ -45,7 +45,7 @@ def joined(address: str, *, dashboard: bool = True) -> Iterator[Cluster]:
     _quiet()
     url = _start(dashboard) if target is None else _join(target)
     _quiet()
-    words = f"joined the Ray cluster at {target}" if target else "started a Ray cluster on this machine"
+    words = f"the Ray cluster at {target}" if target else "a Ray cluster started on this machine"
     try:
         yield _look(words, url)
     finally:

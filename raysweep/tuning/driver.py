@@ -8,7 +8,7 @@ from raysweep.clock import Clock
 from raysweep.errors import Fault, JobFailed, RaysweepError
 from raysweep.goal import Goal
 from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
-from raysweep.ledger import CancelRequested, Evaluated, JobAccepted, TrialEnded, TrialProposed
+from raysweep.ledger import CancelRequested, Evaluated, JobAccepted, SweepEnded, TrialEnded, TrialProposed
 from raysweep.recorder import Recorder
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.search.prune import Pruner, Stop
@@ -46,6 +46,7 @@ class Driver:
     def __init__(
         self,
         rules: Rules,
+        *,
         history: History,
         pruner: Pruner,
         make_spec: Callable[[Suggestion], JobSpec],
@@ -129,11 +130,16 @@ class Driver:
         self.stop(str(error))
 
     def close(self) -> None:
-        """Every trial that has not ended is cancelled: its actor is gone by now."""
+        """Write down the end of what still ran, and of a sweep that broke: every actor is gone by now."""
         reason = self.end_reason or "the sweep ended"
-        for trial, state in self._recorder.state.trials.items():
-            if not state.ended:
-                self._end(trial, Outcome.CANCELLED, reason)
+        try:
+            for trial, state in self._recorder.state.trials.items():
+                if not state.ended:
+                    self._end(trial, Outcome.CANCELLED, reason)
+            if self.error:
+                self._recorder.record(SweepEnded(self._clock.now(), reason))
+        except RaysweepError as error:
+            self.abort(error)
 
     def _evaluate(self, trial: int, evaluation: Evaluation) -> None:
         metrics = {name: _finite(value) for name, value in evaluation.metrics.items()}

@@ -1,0 +1,34 @@
+"""Fixtures that several topics share; the rows and tasks are small and made here."""
+
+import random
+
+import pytest
+
+
+@pytest.fixture
+def reviews_csv(tmp_path):
+    """A CSV of 200 distinct rows, labels 1 to 5 in turn, columns text and stars."""
+    dice = random.Random(0)
+    words = ("soup", "waiter", "plot", "screen", "actor", "chair", "music", "price", "sound", "cover", "crowd", "light")
+    lines = ["text,stars"]
+    lines += [f"{' '.join(dice.choices(words, k=6))} number {row},{row % 5 + 1}" for row in range(200)]
+    path = tmp_path / "reviews.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def synthetic(reviews_csv, tmp_path):
+    """The settings of a small synthetic sweep, as a tree; change what a test is about."""
+    return {
+        "name": "test",
+        "trainer": {"kind": "synthetic"},
+        "task": {"kind": "rating", "labels": ["1", "2", "3", "4", "5"]},
+        "data": {"source": str(reviews_csv), "prompt": "text", "completion": "stars"},
+        "space": {"learning_rate": {"kind": "loguniform", "low": 1e-5, "high": 0.1}, "n_epochs": 2},
+        "search": {"kind": "random"},
+        "early_stopping": {"kind": "asha", "rungs": [0.5, 1.0], "eta": 2},
+        "trials": 4,
+        "concurrency": 2,
+        "runs_folder": str(tmp_path / "runs"),
+    }
