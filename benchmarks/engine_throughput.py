@@ -19,6 +19,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
+    PrinterCallback,
     Trainer,
     TrainingArguments,
 )
@@ -101,6 +102,7 @@ def theirs(model: Path, examples: list[Example], scratch: Path) -> Callable[[int
             dataloader_pin_memory=False,
         )
         trainer = Trainer(adapted, arguments, data_collator=collate, train_dataset=rows)
+        trainer.remove_callback(PrinterCallback)
         seen["tokens"], begun = 0, time.process_time()
         trainer.train()
         return seen["tokens"] / (time.process_time() - begun)
@@ -125,7 +127,9 @@ def main() -> None:
         for number in range(chosen.rounds):
             one, other = our(chosen.steps), their(chosen.steps)
             ratios.append(one / other)
-            print(f"round {number + 1}: raysweep {one:,.0f}, Trainer {other:,.0f} tokens per CPU s: {one / other:.2f} x")
+            print(
+                f"round {number + 1}: raysweep {one:,.0f}, Trainer {other:,.0f} tokens per CPU s: {one / other:.2f} x"
+            )
     print(f"median {statistics.median(ratios):.2f} x (from {min(ratios):.2f} to {max(ratios):.2f}); goal {GOAL} x")
 
 

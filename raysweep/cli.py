@@ -22,8 +22,8 @@ from raysweep.views.view import Setting, View
 
 USAGE_CODE = 2
 """The exit code of bad input."""
-INTERRUPTED_CODE = 130
-"""The exit code of what a second Ctrl-C broke off, as shells have it."""
+SIGNAL_CODES = {"SIGINT": 130, "SIGTERM": 143}
+"""The exit codes of what a signal ended, as shells have them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print("raysweep: broken off", file=sys.stderr)
-        return INTERRUPTED_CODE
+        return SIGNAL_CODES["SIGINT"]
 
 
 def _tune(arguments: Sequence[str]) -> int:
@@ -75,8 +75,9 @@ def _tune(arguments: Sequence[str]) -> int:
     def show(setting: Setting) -> View:
         return make_view(view, setting, RealClock(), console)
 
-    run_sweep(config, Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder))
-    return 0
+    found = run_sweep(config, Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder))
+    ended = found.state.ended
+    return SIGNAL_CODES[ended.signal] if ended and ended.signal else 0
 
 
 def _check(arguments: Sequence[str]) -> int:
@@ -166,3 +167,7 @@ def _own_console(view: Mode) -> Console:
     ours = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return Console(file=ours, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

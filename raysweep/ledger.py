@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -124,6 +123,8 @@ class SweepEnded:
 
     at: datetime
     reason: str
+    signal: str | None = None
+    """The signal that ended it, `SIGINT` or `SIGTERM`; None for an end of its own."""
 
 
 Entry = SweepStarted | TrialProposed | JobAccepted | Evaluated | CancelRequested | TrialEnded | FinalScored | SweepEnded
@@ -151,7 +152,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
         try:
-            self._file: TextIOWrapper = self.path.open("a", encoding="utf-8")
+            self._file = self.path.open("ab", buffering=0)  # unbuffered: nothing is left to fail in close
         except OSError as error:
             raise _disk_error(self.path, error) from error
         try:
@@ -164,9 +165,10 @@ class Ledger:
 
     def append(self, entry: Entry) -> None:
         """Write one entry through to the disk; raises DiskError when it is full or gone."""
+        line = memoryview(f"{encode(entry)}\n".encode())
         try:
-            self._file.write(encode(entry) + "\n")
-            self._file.flush()
+            while line:
+                line = line[self._file.write(line) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise _disk_error(self.path, error) from error
@@ -212,6 +214,8 @@ def encode(entry: Entry) -> str:
 def decode(line: str) -> Entry:
     """The entry on a line; raises ValueError, KeyError or TypeError for anything else."""
     values = json.loads(line)
+    if not isinstance(values, dict):
+        raise TypeError("not an object")
     kind = _KINDS[values.pop("entry")]
     names = {field.name for field in fields(kind)}
     unknown = values.keys() - names

@@ -30,7 +30,7 @@ from raysweep.search.prune import Pruner
 from raysweep.space import Space
 from raysweep.task import Task, TaskKind, words_of
 from raysweep.trainers import TrainerRecipe, make_trainer
-from raysweep.trainers.prompting import prompt_of
+from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 
 ASSET = "asset:"
 """What a data source that is an asset begins with."""
@@ -187,12 +187,13 @@ def _check_metrics(config: SweepConfig, capabilities: Capabilities) -> None:
 def _check_prompts(ready: Ready) -> None:
     """Every template and every list of label words that a trial may get."""
     dimensions = {name: dimension for name, _, dimension in _dimensions(ready.config.space, "space")}
-    for name in ("template", "system", "label_words"):
+    plain = {name: doc.default for name, doc in PROMPT_PARAMS.items()}
+    for name in PROMPT_PARAMS:
         values = possible_values(dimensions[name]) if name in dimensions else (ready.defaults[name],)
         for value in values:
             place = f"space.{name}" if name in dimensions else f"prompt.{name}"
             try:
-                words_of(prompt_of({**ready.defaults, name: value}), ready.task)
+                words_of(prompt_of({**plain, name: value}), ready.task)
             except ValueError as error:
                 raise ConfigError(f"{place}: {error}") from error
 

@@ -121,13 +121,13 @@ class _Run:
         if driver.error:
             raise driver.error
         self._score_finals(static, resources, driver)
-        self.recorder.record(SweepEnded(self.clock.now(), driver.end_reason or "all trials have ended"))
+        self.recorder.record(SweepEnded(self.clock.now(), driver.end_reason or "all trials have ended", driver.signal))
 
     def _score_finals(self, static: "Static", resources: "Resources", driver: "Driver") -> None:
         """The best completed trial and the baseline, on a split that ranked nothing; not after an interrupt."""
         from raysweep import tuning
 
-        if driver.is_interrupted:
+        if driver.signal:
             return
         config = self.ready.config
         best = self.recorder.state.best

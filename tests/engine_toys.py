@@ -4,14 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
 from raysweep.clock import RealClock
 from raysweep.config import LoraTrainer as LoraSettings
 from raysweep.dataset import Splits
 from raysweep.jobs import DataRefs, Evaluation, Job, JobSpec, Progress
 from raysweep.task import Example, Message, Task, TaskKind
 from raysweep.trainers.lora import LoraTrainer
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 WORDS = [
     "[PAD]",

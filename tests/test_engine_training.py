@@ -9,14 +9,15 @@ import pytest
 import torch
 from engine_toys import PARAMS, TASK, at_attempt, example, refs, run_to_end, save_toy_model, spec, splits, trainer
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoModel, AutoTokenizer
+
 from raysweep.engine.batches import by_length, epoch_order
 from raysweep.engine.job import STATE
 from raysweep.engine.quiet import quietly
 from raysweep.errors import Fault, JobFailed
 from raysweep.task import Message
-from safetensors.torch import load_file
-from torch import nn
-from transformers import AutoModel, AutoTokenizer
 
 
 @pytest.fixture(scope="module")

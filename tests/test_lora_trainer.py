@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from engine_toys import LABEL_WORDS, PARAMS, TASK, refs, run_to_end, save_toy_model, spec, splits, trainer
+from snippet_plain_loading import load
+
 from raysweep import assets
 from raysweep.engine.params import param_docs
 from raysweep.engine.quiet import quietly
 from raysweep.errors import AssetError, ConfigError, Fault, JobFailed
 from raysweep.task import Task, TaskKind
-from snippet_plain_loading import load
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_a_model_that_is_nowhere_is_refused_before_anything_runs(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_that_is_not_there_is_refused_with_the_remedy(models, tmp_path):
-    with pytest.raises(ConfigError, match="cuda was demanded.*set trainer.device to auto or cpu"):
+    with pytest.raises(ConfigError, match=r"cuda was demanded.*set trainer\.device to auto or cpu"):
         trainer(models["encoder"], tmp_path, device="cuda").prepare(splits())
 
 

@@ -12,8 +12,8 @@ def quietly() -> Iterator[None]:
     """Inside, transformers and peft neither draw progress bars nor warn of each other's deprecations."""
     had_bars = logging.is_progress_bar_enabled()
     level = logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers' own
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -21,4 +21,4 @@ def quietly() -> Iterator[None]:
     finally:
         logging.set_verbosity(level)
         if had_bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # transformers' own

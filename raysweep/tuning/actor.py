@@ -1,8 +1,10 @@
 """The Ray Tune trainable that owns one job: starts it, watches it, and cancels it when it is stopped."""
 
 import asyncio
+import contextlib
 import socket
 import threading
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 
 from ray import tune
 
-from raysweep.errors import JobFailed
+from raysweep.errors import Fault, JobFailed
 from raysweep.jobs import DataRefs, Job, JobSpec
 from raysweep.space import Params
 from raysweep.trainers import TrainerRecipe, make_trainer
@@ -68,7 +70,10 @@ class Trial(tune.Trainable):
         try:
             report = self._submit() if self._job is None else self._advance(self._job)
         except JobFailed as failure:
-            report = Report(self._job.id if self._job else "", socket.gethostname(), failure=failure)
+            report = self._failed(failure)
+        except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
+            report = self._failed(JobFailed(f"{type(error).__name__}: {error}", Fault.HOST))
+            self._keep_traceback()
         is_final = report.failure is not None or (report.progress is not None and report.progress.is_final)
         return {"report": report, "done": is_final}
 
@@ -90,6 +95,15 @@ class Trial(tune.Trainable):
         if self._is_stopping:
             self._job.cancel()
         return Report(self._job.id, socket.gethostname())
+
+    def _failed(self, failure: JobFailed) -> Report:
+        return Report(self._job.id if self._job else "", socket.gethostname(), failure=failure)
+
+    def _keep_traceback(self) -> None:
+        """Beside the job's other files, for whoever has to mend the trainer."""
+        with contextlib.suppress(OSError):  # the failure itself is reported all the same
+            self._spec.folder.mkdir(parents=True, exist_ok=True)
+            (self._spec.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
 
     def _advance(self, job: Job) -> Report:
         return Report(job.id, socket.gethostname(), job.advance(POLL_S))

@@ -62,7 +62,8 @@ class Driver:
         self._began_s = clock.monotonic_s()
         self._specs: dict[int, JobSpec] = {}
         self.error: RaysweepError | None = None
-        self.is_interrupted = False
+        self.signal: str | None = None
+        """The signal that ended the sweep, if one did."""
         self.end_reason: str | None = None
         """Why no further trial begins; None while there is none, and at a sweep's natural end."""
 
@@ -121,7 +122,7 @@ class Driver:
 
     def interrupt(self, signal_name: str) -> None:
         """Stop because somebody said so; what would come after the search is left out."""
-        self.is_interrupted = True
+        self.signal = signal_name
         self.stop(f"interrupted by {signal_name}")
 
     def abort(self, error: RaysweepError) -> None:

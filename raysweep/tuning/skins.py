@@ -1,6 +1,7 @@
 """Tune's Searcher, TrialScheduler, Stopper and Callback as skins of a few lines over the driver."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
@@ -70,7 +71,7 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
         self._take(trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """The actor died, or a trainer raised what it should not."""
+        """The trial's process died: whatever a trainer raises comes as a report."""
         try:
             self._driver.lose(trial.config["spec"].trial, _reason(trial))
         except RaysweepError as error:
@@ -88,11 +89,11 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
 
 
 def _reason(trial: Trial) -> str:
-    """The last line of what the actor raised, without Ray's wrapping."""
-    error = trial.get_error()
-    cause = getattr(error, "cause", None) or error
-    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[-1].strip()}" if lines else type(cause).__name__
+    """The first line of what Tune wrote of the death of the trial's process."""
+    path = trial.error_file
+    lines = Path(path).read_text(encoding="utf-8").splitlines() if path and Path(path).is_file() else []
+    told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
+    return f"its process died: {told[0]}" if told else "its process died"
 
 
 class StopperSkin(_Unpickled, tune.Stopper):
