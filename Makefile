@@ -42,7 +42,7 @@ bench: setup
 
 # What early stopping and the search are worth, on recorded learning curves.
 bench-search: setup
-	$(BIN)/python benchmarks/search_recorded.py
+	$(BIN)/python benchmarks/replay.py
 
 # Versions only: no hosts and no hashes, so that any registry and any build of torch will do.
 lock: $(VENV)/.installed

@@ -78,6 +78,10 @@ class Space:
         """Every param's name that can occur, each once, in the order written."""
         return tuple(dict.fromkeys(_names(self.dimensions)))
 
+    def searched(self) -> tuple[str, ...]:
+        """Names of the params that vary, each once, in the order written."""
+        return tuple(dict.fromkeys(_searched(self.dimensions)))
+
 
 def _complete(dimensions: Mapping[str, Dimension], point: Params) -> Iterator[tuple[str, ParamValue]]:
     for name, dimension in dimensions.items():
@@ -95,6 +99,15 @@ def _names(dimensions: Mapping[str, Dimension]) -> Iterator[str]:
         if isinstance(dimension, Branch):
             for branch in dimension.branches:
                 yield from _names(nested(dimension, branch))
+
+
+def _searched(dimensions: Mapping[str, Dimension]) -> Iterator[str]:
+    for name, dimension in dimensions.items():
+        if not isinstance(dimension, Fixed):
+            yield name
+        if isinstance(dimension, Branch):
+            for branch in dimension.branches:
+                yield from _searched(nested(dimension, branch))
 
 
 def _varies(dimensions: Mapping[str, Dimension]) -> bool:

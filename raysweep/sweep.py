@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from raysweep.tuning import Resources, Static
     from raysweep.tuning.driver import Driver
 
-ORDERED_LAG = 2
+ORDERED_LAG = 4
 """Asks behind which an ordered search waits for results, in units of the concurrency."""
 ID_LENGTH = 8
 ALPHABET = string.ascii_lowercase + string.digits
@@ -113,7 +113,7 @@ class _Run:
         static = tuning.Static(self.ready.recipe, self.data)
         resources = tuning.Resources(capabilities.cpus, self.gpus)
         driver = self._driver(proposer)
-        shown = tuple(self.ready.space.names())
+        shown = self.ready.space.searched()
         try:
             tuning.run_trials(driver, static, resources, shown=shown, folder=self.folder, ticker=ticker)
         finally:
@@ -138,8 +138,8 @@ class _Run:
             self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
         if config.final.baseline:
             metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=config.seed)
-            for split, prefix in (("validation", "val_"), ("test", "test_")):
-                made = {name: value for name, value in metrics.items() if name.startswith(prefix)}
+            for split in ("val", "test"):
+                made = {name: value for name, value in metrics.items() if name.startswith(f"{split}_")}
                 self._score("tfidf", None, split, made)
 
     def _started(self) -> SweepStarted:
@@ -167,7 +167,7 @@ class _Run:
             concurrency=self.concurrency,
             lag=ORDERED_LAG * self.concurrency if is_ordered else None,
         )
-        rules = Rules(config.goal, config.stopping_goal, self.ready.space.names(), config.target, config.time_s)
+        rules = Rules(config.goal, config.stopping_goal, self.ready.space.searched(), config.target, config.time_s)
         pruner = self.ready.make_pruner()
         return Driver(
             rules,
@@ -209,7 +209,8 @@ def _proposer(ready: Ready) -> Proposer:
             seed=config.seed,
             n_trials=config.trials,
             points=config.points,
-            default_first=False if isinstance(settings, GridSearch) else settings.default_first,
+            default_first=not isinstance(settings, GridSearch) and settings.default_first,
+            random_start=settings.random_start if isinstance(settings, HyperoptSearch) else None,
         )
     except SpaceError as error:
         raise ConfigError(f"search: {error}") from error

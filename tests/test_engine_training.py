@@ -106,6 +106,17 @@ def test_a_job_cancelled_in_the_middle_of_an_epoch_goes_on_with_the_same_numbers
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_dropout_changes_the_training_but_not_what_the_first_state_answers(encoder, tmp_path):
+    work = trainer(encoder, tmp_path / "cache")
+    at = (1 / 7, 1.0)
+
+    without = run_to_end(work.submit(spec(tmp_path / "a", at), refs()))[0]
+    dropped = run_to_end(work.submit(spec(tmp_path / "b", at, dropout=0.5), refs()))[0]
+
+    assert without[0].metrics["train_loss"] == dropped[0].metrics["train_loss"]  # B is zero before the first step
+    assert without[1].metrics["train_loss"] != dropped[1].metrics["train_loss"]
+
+
 def test_an_evaluation_handed_out_is_not_repeated_by_the_job_that_goes_on(encoder, tmp_path):
     work, one = trainer(encoder, tmp_path), spec(tmp_path / "job")
 
@@ -150,7 +161,7 @@ def test_a_loss_that_is_not_a_number_fails_the_job_by_its_params(encoder, tmp_pa
     one = spec(tmp_path / "job", (40.0,), learning_rate=10.0, alpha_ratio=1000.0, max_grad_norm=0.0, weight_decay=10.0)
     job = trainer(encoder, tmp_path).submit(one, refs())
 
-    with pytest.raises(JobFailed, match="learning_rate 10 is too high") as caught:
+    with pytest.raises(JobFailed, match=r"became (nan|inf) .*learning_rate 10 is too high") as caught:
         run_to_end(job)
     assert caught.value.fault is Fault.PARAMS
     with pytest.raises(JobFailed):

@@ -321,3 +321,23 @@ def test_hyperopt_beats_random_on_a_noisy_peak():
     wins = sum(last_third("hyperopt", seed) < last_third("random", seed) for seed in range(10))
 
     assert wins >= 9
+
+
+def test_a_random_start_is_a_third_of_the_sweep_at_most():
+    space = Space({"x": Uniform("uniform", 0.0, 1.0)})
+
+    def asked(random_start, n_trials=12):
+        proposer = make_proposer(
+            "hyperopt", space, seed=0, n_trials=n_trials, default_first=False, random_start=random_start
+        )
+        params = []
+        for number in range(n_trials):
+            params.append(proposer.ask(number))
+            proposer.tell(number, params[-1]["x"])
+        return params
+
+    random = [RandomProposer(space, seed=0).ask(number) for number in range(12)]
+    assert random[:4] == asked(None)[:4]
+    assert random[4] != asked(None)[4]
+    assert asked(None) == asked(100)
+    assert random[2] != asked(2)[2]

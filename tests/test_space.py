@@ -153,3 +153,10 @@ def test_names_are_listed_once_in_the_order_written():
 
     assert space.names() == ("loss", "x", "y", "z")
     assert default_value(Fixed((1, 2))) == (1, 2)
+
+
+def test_searched_names_leave_out_what_is_fixed():
+    inner = {"x": Uniform("uniform", 0.0, 1.0), "y": 3}
+    space = Space({"a": Fixed(1), "b": Branch("branch", {"one": inner, "two": {"x": Uniform("uniform", 1.0, 2.0)}})})
+
+    assert ("b", "x") == space.searched()

@@ -154,7 +154,7 @@ class HyperoptSearch(Section):
 
     kind: Literal["hyperopt"] = "hyperopt"
     random_start: Annotated[int, Field(ge=1)] | None = None
-    """Random trials before the model speaks; None: a sixth of the sweep's, at least 4; never more than a third."""
+    """Trials before the model is asked, given points among them; None: a third of the sweep's, and never more."""
     default_first: bool = True
     """Whether the first trial is the space's default configuration."""
     points: tuple[dict[str, Any], ...] = ()
@@ -190,7 +190,7 @@ class Asha(Section):
     """None: the objective. A remote job that shows only losses while it runs needs its own."""
     mode: Literal["auto", "max", "min"] = "auto"
     """Of that metric."""
-    rungs: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.5)
+    rungs: tuple[Annotated[float, Field(gt=0)], ...] = (0.5, 1.0)
     """Where trials are compared, ascending, all below a trial's own budget."""
     unit: Literal["epochs", "examples", "fraction"] = "epochs"
     """What the rungs count; `fraction` is of the trial's own budget."""

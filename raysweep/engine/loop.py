@@ -165,7 +165,7 @@ class Training:
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
         """Adapters drop out, by this training's own generator."""
-        if not any(one.p for one in self._dropouts if isinstance(one, torch.nn.Dropout)):
+        if not self._dropouts:
             yield
             return
         with torch.random.fork_rng(self._cuda_devices()):

@@ -194,10 +194,10 @@ def linear_names(backbone: Backbone) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def adapter_dropouts(model: nn.Module) -> Iterator[nn.Module]:
+def adapter_dropouts(model: nn.Module) -> Iterator[nn.Dropout]:
     """The adapters' own dropout modules: the only part of the model that trains in training mode."""
     for name, module in model.named_modules():
-        if name.rpartition(".")[2] == "lora_dropout":
+        if ".lora_dropout." in name and isinstance(module, nn.Dropout):
             yield module
 
 

@@ -67,4 +67,14 @@ def place_on(device: str, dtype: str) -> Placement:
     chosen = "cuda" if has_gpu and device != "cpu" else "cpu"
     if dtype == "auto":
         dtype = "bfloat16" if chosen == "cuda" else "float32"
+    if dtype == "bfloat16" and chosen == "cpu" and not _has_bfloat16():
+        raise ConfigError(
+            "trainer.dtype: this CPU has no bfloat16 instructions, where it is twenty times slower than float32;"
+            " set trainer.dtype to auto or float32"
+        )
     return Placement(torch.device(chosen), torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+
+
+def _has_bfloat16() -> bool:
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,18 +1,20 @@
 """What the frozen layers below the lowest adapter make of the data: computed once a node, mapped by every worker."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from raysweep.engine.answer import Answerer
 from raysweep.engine.batches import Collator, by_length
 from raysweep.engine.model import Skipped
+from raysweep.engine.state import write_tensors
 from raysweep.errors import ConfigError
 
 LOCK_POLL_S = 0.25
@@ -51,12 +53,9 @@ class Prefix:
         path = self._folder / f"{hashlib.sha256(words.encode()).hexdigest()[:24]}.safetensors"
         self._folder.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock"), check):
-            if not path.is_file():
-                unfinished = path.with_suffix(".part")
-                save_file({"states": self._computed(collator, check)}, unfinished)
-                unfinished.replace(path)
+            if not _is_there(path):
+                write_tensors(path, {"states": self._computed(collator, check)})
                 _drop_oldest(self._folder, self._cap_bytes)
-            path.touch()
             return load_file(path)["states"]
 
     def _computed(self, collator: Collator, check: Callable[[], None]) -> torch.Tensor:
@@ -128,13 +127,23 @@ def _locked(path: Path, check: Callable[[], None]) -> Iterator[None]:
         lock.release()
 
 
+def _is_there(path: Path) -> bool:
+    """Also marks it as used, which keeps others from dropping it."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _drop_oldest(folder: Path, cap_bytes: int) -> None:
     """Keep the files used last, up to the cap; a worker that has one mapped keeps it all the same."""
     left = cap_bytes
-    for path in sorted(folder.glob("*.safetensors"), key=lambda one: one.stat().st_mtime, reverse=True):
-        left -= path.stat().st_size
-        if left < 0:
-            path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # another worker drops them too, and has come first
+        for path in sorted(folder.glob("*.safetensors"), key=lambda one: one.stat().st_mtime, reverse=True):
+            left -= path.stat().st_size
+            if left < 0:
+                path.unlink()
 
 
 def _unsuitable(model: nn.Module) -> ConfigError:

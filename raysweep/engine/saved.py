@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from peft import PeftModel
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from raysweep.engine.answer import Answerer, rating_scale
 from raysweep.engine.family import Family
 from raysweep.engine.model import Placement, load_backbone
 from raysweep.engine.params import Loss
 from raysweep.engine.quiet import quietly
+from raysweep.engine.state import write_tensors
 from raysweep.engine.tokens import Encoding
 from raysweep.errors import DiskError, InputError
 from raysweep.task import Prompt, Task, TaskKind
@@ -43,12 +45,11 @@ def save_model(folder: Path, adapted: PeftModel, answerer: Answerer, saved: Save
         with quietly():
             adapted.save_pretrained(str(unfinished))
         if answerer.head is not None:
-            tensors = {name: tensor.detach().cpu() for name, tensor in answerer.head.state_dict().items()}
-            save_file(tensors, unfinished / HEAD)
+            write_tensors(unfinished / HEAD, answerer.head.state_dict())
         (unfinished / DESCRIPTION).write_text(json.dumps(_described(saved), indent=2, ensure_ascii=False) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise DiskError(f"{folder}: the model cannot be written: {error}; free space or move runs/") from error
 
 

@@ -31,8 +31,12 @@ class Counts:
 
 def save_state(path: Path, tensors: Mapping[str, torch.Tensor], counts: Counts, job: str) -> None:
     """Replace the file in one move: a crash leaves the old one or the new one. `job` says whose state it is."""
-    unfinished = path.with_suffix(".part")
-    metadata = {"counts": json.dumps(asdict(counts)), "job": job}
+    write_tensors(path, tensors, {"counts": json.dumps(asdict(counts)), "job": job})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file that is there whole or not at all; raises DiskError where it cannot be written."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished, metadata)
@@ -40,7 +44,8 @@ def save_state(path: Path, tensors: Mapping[str, torch.Tensor], counts: Counts, 
             os.fsync(file.fileno())
         unfinished.replace(path)
     except (OSError, SafetensorError) as error:
-        raise DiskError(f"{path}: the training's state cannot be written: {error}; free space or move runs/") from error
+        unfinished.unlink(missing_ok=True)
+        raise DiskError(f"{path}: cannot be written: {error}; free space there, or choose another folder") from error
 
 
 def load_state(path: Path, job: str) -> tuple[dict[str, torch.Tensor], Counts] | None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from safetensors import safe_open
-from safetensors.torch import save_file
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from raysweep.engine.family import Family
+from raysweep.engine.state import write_tensors
 from raysweep.errors import ConfigError, DataError
 from raysweep.jobs import TokenView
 from raysweep.task import Example, Message, Prompt, Rendered, Task, render, words_of
@@ -197,9 +197,7 @@ def _tokenizer_stamp(model: str) -> str:
 
 def _write(rows: Rows, path: Path) -> None:
     tensors = {"ids": rows.ids, "lengths": rows.lengths, "targets": rows.targets}
-    unfinished = path.with_suffix(".part")
-    save_file(tensors, unfinished, metadata={"words": json.dumps(rows.words)})
-    unfinished.replace(path)
+    write_tensors(path, tensors, {"words": json.dumps(rows.words)})
 
 
 def _read(path: Path) -> Rows:

@@ -60,15 +60,19 @@ def make_proposer(
     n_trials: int,
     points: Sequence[Params] = (),
     default_first: bool = True,
+    random_start: int | None = None,
     grid_points: int | None = None,
 ) -> Proposer:
     """A proposer that begins with the default configuration, then the given points, completed by the defaults.
 
-    `grid_points`: values of a continuous dimension in a grid. Raises SpaceError for a point outside the space and a
+    `random_start`: trials, given points among them, before HyperOpt's model is asked; a third of the sweep's at most,
+    and that where it is None. `grid_points`: values of a continuous dimension in a grid. Raises SpaceError for a point outside the space and a
     dimension that a grid cannot exhaust.
     """
     first = initial_points(space, points, default_first=default_first)
-    return PointsFirst(first, _make(kind, space, seed=seed, n_trials=n_trials, grid_points=grid_points))
+    most = max(1, n_trials // 3)
+    n_start = most if random_start is None else min(random_start, most)
+    return PointsFirst(first, _make(kind, space, seed=seed, n_start=n_start, grid_points=grid_points))
 
 
 def initial_points(space: Space, points: Sequence[Params], *, default_first: bool) -> tuple[Params, ...]:
@@ -78,7 +82,7 @@ def initial_points(space: Space, points: Sequence[Params], *, default_first: boo
     return tuple(point for place, point in enumerate(wanted) if point not in wanted[:place])
 
 
-def _make(kind: ProposerKind, space: Space, *, seed: int, n_trials: int, grid_points: int | None) -> Proposer:
+def _make(kind: ProposerKind, space: Space, *, seed: int, n_start: int, grid_points: int | None) -> Proposer:
     match kind:
         case "random":
             return RandomProposer(space, seed=seed)
@@ -88,6 +92,6 @@ def _make(kind: ProposerKind, space: Space, *, seed: int, n_trials: int, grid_po
             # HyperOpt takes two seconds and scipy to load, which a random search should not pay.
             from raysweep.search.tpe import HyperOptProposer
 
-            return HyperOptProposer(space, seed=seed, n_start=max(1, n_trials // 3))
+            return HyperOptProposer(space, seed=seed, n_start=n_start)
         case _:
             assert_never(kind)

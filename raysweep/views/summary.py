@@ -26,6 +26,7 @@ REASONS = 4
 """So many different reasons an outcome are told apart."""
 
 _BASELINES: Mapping[str, str] = MappingProxyType({"tfidf": "TF-IDF"})
+_SPLITS: Mapping[str, str] = MappingProxyType({"val": "validation"})
 
 
 def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
@@ -83,7 +84,8 @@ def _scores(state: SweepState, best: TrialState) -> dict[str, Mapping[str, float
         rows["validation"] = {_bare(name): value for name, value in best.last.metrics.items()}
     for final in state.finals:
         of = "" if final.trial == best.number else f" #{final.trial}"
-        name = f"{final.split} {_BASELINES.get(final.name, final.name)}" if final.trial is None else final.split + of
+        split = _SPLITS.get(final.split, final.split)
+        name = f"{split} {_BASELINES.get(final.name, final.name)}" if final.trial is None else split + of
         rows[name] = {metric.removeprefix(f"{final.split}_"): value for metric, value in final.metrics.items()}
     return rows
 

