@@ -108,7 +108,7 @@ class _Run:
         """Search, then score the best; every trial has ended when this returns or raises."""
         from raysweep import tuning
 
-        config, capabilities = self.ready.config, self.ready.capabilities
+        capabilities = self.ready.capabilities
         self.recorder.record(self._started())
         static = tuning.Static(self.ready.recipe, self.data)
         resources = tuning.Resources(capabilities.cpus, self.gpus)

@@ -66,8 +66,8 @@ def make_proposer(
     """A proposer that begins with the default configuration, then the given points, completed by the defaults.
 
     `random_start`: trials, given points among them, before HyperOpt's model is asked; a third of the sweep's at most,
-    and that where it is None. `grid_points`: values of a continuous dimension in a grid. Raises SpaceError for a point outside the space and a
-    dimension that a grid cannot exhaust.
+    and that where it is None. `grid_points`: values of a continuous dimension in a grid.
+    Raises SpaceError for a point outside the space and a dimension that a grid cannot exhaust.
     """
     first = initial_points(space, points, default_first=default_first)
     most = max(1, n_trials // 3)
