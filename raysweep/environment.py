@@ -1,6 +1,7 @@
 """The one place that reads or sets environment variables."""
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -21,7 +22,8 @@ def prepare_for_ray() -> None:
     What the user has set of his own is kept; what raysweep's rules rest on is not up for choice.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if "ray" not in sys.modules:  # Ray's core reads it at import: a change after that splits driver and cluster
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # our own view owns the terminal
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # we write TensorBoard and tables ourselves
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # heartbeats carry no objective

@@ -28,8 +28,9 @@ from raysweep.views.tensorboard import TensorBoardView
 from raysweep.views.view import FanOut, Setting, View
 
 if TYPE_CHECKING:
-    from raysweep.tuning import Resources, Static
+    from raysweep.tuning.actor import Static
     from raysweep.tuning.driver import Driver
+    from raysweep.tuning.run import Resources
 
 ORDERED_LAG = 4
 """Asks behind which an ordered search waits for results, in units of the concurrency."""
@@ -106,16 +107,17 @@ class _Run:
 
     def carry_out(self, proposer: Proposer, ticker: FanOut) -> None:
         """Search, then score the best; every trial has ended when this returns or raises."""
-        from raysweep import tuning
+        from raysweep.tuning.actor import Static
+        from raysweep.tuning.run import Resources, run_trials
 
         capabilities = self.ready.capabilities
         self.recorder.record(self._started())
-        static = tuning.Static(self.ready.recipe, self.data)
-        resources = tuning.Resources(capabilities.cpus, self.gpus)
+        static = Static(self.ready.recipe, self.data)
+        resources = Resources(capabilities.cpus, self.gpus)
         driver = self._driver(proposer)
         shown = self.ready.space.searched()
         try:
-            tuning.run_trials(driver, static, resources, shown=shown, folder=self.folder, ticker=ticker)
+            run_trials(driver, static, resources, shown=shown, folder=self.folder, ticker=ticker)
         finally:
             driver.close()
         if driver.error:
@@ -125,7 +127,7 @@ class _Run:
 
     def _score_finals(self, static: "Static", resources: "Resources", driver: "Driver") -> None:
         """The best completed trial and the baseline, on a split that ranked nothing; not after an interrupt."""
-        from raysweep import tuning
+        from raysweep.tuning.run import predict
 
         if driver.signal:
             return
@@ -133,7 +135,7 @@ class _Run:
         best = self.recorder.state.best
         if config.final.test and best and best.ended and best.ended.model:
             test = self.ready.loaded.splits.test
-            predictions = tuning.predict(static, resources, best.ended.model, test)
+            predictions = predict(static, resources, best.ended.model, test)
             scores = score(self.ready.task, [example.label for example in test], predictions)
             self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
         if config.final.baseline:

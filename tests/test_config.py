@@ -181,3 +181,14 @@ def test_configs_travel_in_the_repository_and_the_wheel():
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
 
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {"conf": "raysweep/conf"}
+
+
+def test_the_drivers_rules_are_there_without_ray():
+    import subprocess
+    import sys
+
+    code = "import sys, raysweep.tuning.driver, raysweep.sweep, raysweep.checking; print('ray' in sys.modules)"
+
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert printed.stdout.strip() == "False"

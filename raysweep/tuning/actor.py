@@ -12,7 +12,7 @@ from typing import Any
 
 from ray import tune
 
-from raysweep.errors import Fault, JobFailed
+from raysweep.errors import DataError, Fault, InputError, JobFailed
 from raysweep.jobs import DataRefs, Job, JobSpec
 from raysweep.space import Params
 from raysweep.trainers import TrainerRecipe, make_trainer
@@ -71,6 +71,10 @@ class Trial(tune.Trainable):
             report = self._submit() if self._job is None else self._advance(self._job)
         except JobFailed as failure:
             report = self._failed(failure)
+        except DataError as error:
+            report = self._failed(JobFailed(str(error), Fault.DATA))
+        except InputError as error:
+            report = self._failed(JobFailed(str(error), Fault.PARAMS))
         except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
             report = self._failed(JobFailed(f"{type(error).__name__}: {error}", Fault.HOST))
             self._keep_traceback()
