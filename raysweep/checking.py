@@ -60,7 +60,7 @@ def _preview(ready: Ready) -> Iterator[str]:
     default = ready.complete(ready.space.default())
     rows = ready.trainer.preview(default, ready.loaded.splits.train, N_PREVIEWED)
     if any(token.is_trained for row in rows for token in row):
-        yield "[bold]rows as the model sees them[/bold]: the loss is taken on [reverse]these tokens[/reverse] only"
+        yield "[bold]rows as the model sees them[/bold]: the loss is taken on [reverse]«these»[/reverse] tokens only"
     elif rows:
         yield "[bold]rows as the model sees them[/bold]: a head answers for the whole row, so no token has a loss"
     for row in rows:
@@ -69,4 +69,4 @@ def _preview(ready: Ready) -> Iterator[str]:
 
 def _token(token: TokenView) -> str:
     text = escape(token.text.replace("\n", "⏎"))
-    return f"[reverse]{text}[/reverse]" if token.is_trained else f"[dim]{text}[/dim]"
+    return f"[reverse]«{text}»[/reverse]" if token.is_trained else f"[dim]{text}[/dim]"
