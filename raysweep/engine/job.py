@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+import statistics
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from raysweep.engine.answer import Answerer
 from raysweep.engine.batches import Collator
 from raysweep.engine.loop import Plan, Training
 from raysweep.engine.model import adapted_layers, add_adapters, load_backbone
-from raysweep.engine.params import LoraParams, parse_params
+from raysweep.engine.params import LoraParams, Loss, parse_params
 from raysweep.engine.place import Place
 from raysweep.engine.prefix import Prefix, weights_stamp
 from raysweep.engine.saved import SavedModel, save_model
@@ -153,13 +155,19 @@ class LoraJob:
         metrics = {f"val_{name}": value for name, value in scores.items()} | {"train_loss": training.take_loss()}
         counts = training.counts
         epoch = self._spec.evaluate_at[counts.n_evaluations]
-        n_bad = counts.n_bad + 1 if self._is_bad(training, scores["n_predicted_labels"]) else 0
+        n_bad = counts.n_bad + 1 if self._is_bad(training.validation_targets(), scores) else 0
         training.counts = replace(training.counts, n_evaluations=counts.n_evaluations + 1, n_bad=n_bad)
         self._save(training)  # before it is handed out: a job that goes on from here does not repeat it
         return self._progress(Evaluation(epoch, counts.examples, counts.tokens, metrics))
 
-    def _is_bad(self, training: Training, n_predicted: float | None) -> bool:
-        return n_predicted == 1 and len(set(training.validation_targets())) > 1
+    def _is_bad(self, targets: Sequence[int], scores: Mapping[str, float | None]) -> bool:
+        """Whether every row got the same label; a regression, which begins there, must also be no better than that."""
+        if scores["n_predicted_labels"] != 1 or len(set(targets)) == 1:
+            return False
+        error = scores.get("mse_expected")
+        if self._params.loss is not Loss.SQUARED_ERROR or error is None:
+            return True
+        return error >= statistics.pvariance([self._place.task.values[target] for target in targets])
 
     def _check_collapse(self, training: Training) -> None:
         n_bad = training.counts.n_bad
