@@ -27,10 +27,10 @@ def findings(config: SweepConfig) -> Iterator[str]:
     estimate = ready.trainer.estimate(spec, data)
     tokens = estimate.trained_tokens
     goal = f"{config.goal.mode} {config.goal.metric}"
-    yield f"[bold]{config.name}[/bold]: {config.trials} trials, {config.search.kind} search, {goal}"
+    yield f"[bold]{escape(config.name)}[/bold]: {config.trials} trials, {config.search.kind} search, {goal}"
     yield from _data(ready)
     yield "[bold]space[/bold]"
-    yield from (f"  {name}: {describe(dimension)}" for name, dimension in config.space.items())
+    yield from (f"  {name}: {escape(describe(dimension))}" for name, dimension in config.space.items())
     rungs = ", ".join(f"{rung:g}" for rung in pruner.rungs_for(budget_epochs(default))) or "none"
     yield f"[bold]rungs[/bold] at epochs {rungs}; evaluations at {', '.join(f'{point:g}' for point in points)}"
     money = "" if estimate.usd is None else f", {estimate.usd:.2f} USD each"
@@ -44,7 +44,7 @@ def _data(ready: Ready) -> Iterator[str]:
     yield f"[bold]data[/bold] fingerprint {splits.fingerprint}"
     for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
         counts = Counter(example.label for example in examples)
-        labels = ", ".join(f"{label}: {counts[label]}" for label in ready.task.labels)
+        labels = ", ".join(f"{escape(label)}: {counts[label]}" for label in ready.task.labels)
         yield f"  {name}: {len(examples):,} rows ({labels})"
     problems = ready.loaded.report
     for rule, count in Counter(problem.rule for problem in problems).items():

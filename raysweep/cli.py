@@ -77,7 +77,12 @@ def _tune(arguments: Sequence[str]) -> int:
 
     found = run_sweep(config, Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder))
     ended = found.state.ended
-    return SIGNAL_CODES[ended.signal] if ended and ended.signal else 0
+    if ended and ended.signal:
+        return SIGNAL_CODES[ended.signal]
+    if found.best is None:
+        print("raysweep: no trial has completed; the table says why", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _check(arguments: Sequence[str]) -> int:
@@ -159,14 +164,22 @@ def _config(words: Sequence[str]) -> SweepConfig:
     return load_config(sources[0] if sources else None, [word for word in words if "=" in word])
 
 
+class _Terminal(Console):
+    """A console whose reader may go away: the sweep goes on without being looked at."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise, where rich would end the whole program."""
+        raise BrokenPipeError
+
+
 def _own_console(view: Mode) -> Console:
     """The terminal; where a machine reads, a stream of our own: Ray's own processes print to stdout at times."""
     if view not in ("json", "quiet", "plain") and sys.stdout.isatty():
-        return Console()
+        return _Terminal()
     sys.stdout.flush()
     ours = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return Console(file=ours, soft_wrap=True)
+    return _Terminal(file=ours, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The append-only record of what a sweep began, spent and ended: JSON lines, fsynced, one writer, the driver."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -166,11 +167,14 @@ class Ledger:
     def append(self, entry: Entry) -> None:
         """Write one entry through to the disk; raises DiskError when it is full or gone."""
         line = memoryview(f"{encode(entry)}\n".encode())
+        whole = self._file.tell()
         try:
             while line:
                 line = line[self._file.write(line) :]
             os.fsync(self._file.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):  # a device that cannot be cut holds no torn line either
+                self._file.truncate(whole)
             raise _disk_error(self.path, error) from error
 
     def close(self) -> None:
@@ -239,5 +243,5 @@ def _encode_value(value: object) -> str:
 
 
 def _disk_error(path: Path, error: OSError) -> DiskError:
-    remedy = "free some space and resume" if error.errno == errno.ENOSPC else "make it writable"
+    remedy = "free some space" if error.errno == errno.ENOSPC else "make it writable"
     return DiskError(f"{path}: {error.strerror or error}; {remedy}")

@@ -1,5 +1,7 @@
 """When a trial is evaluated and compared, in epochs, from its budget and the sweep's settings."""
 
+import math
+
 from raysweep.config import Asha, SweepConfig
 from raysweep.search import prune
 from raysweep.space import Params
@@ -31,6 +33,8 @@ def evaluation_points(config: SweepConfig, pruner: prune.Pruner, params: Params)
     """Epochs at which the trial is evaluated, ascending: the regular ones, its rungs, and its budget last."""
     budget = budget_epochs(params)
     every = config.evaluation.every_epochs
-    regular = [every * count for count in range(1, int(budget / every + 1e-9) + 1)]
-    points = sorted({round(point, 9) for point in (*regular, *pruner.rungs_for(budget)) if point < budget - 1e-9})
-    return (*points, budget)
+    rungs = pruner.rungs_for(budget)  # kept to the last bit: the pruner compares with its own numbers
+    regular = (every * count for count in range(1, int(budget / every + 1e-9) + 1))
+    taken = (*rungs, budget)
+    between = [point for point in regular if not any(math.isclose(point, other, rel_tol=1e-9) for other in taken)]
+    return (*sorted([*between, *rungs]), budget)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import assert_never
 
 from raysweep import assets
-from raysweep.config import SweepConfig
+from raysweep.config import GridSearch, HyperoptSearch, SweepConfig
 from raysweep.dataset import DataSettings, Loaded, load
 from raysweep.dimensions import (
     Branch,
@@ -19,6 +19,7 @@ from raysweep.dimensions import (
     Params,
     ParamValue,
     QUniform,
+    SpaceError,
     Uniform,
     nested,
 )
@@ -26,6 +27,7 @@ from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, ParamDoc, Trainer
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
 from raysweep.rules import SETTINGS, Policy
+from raysweep.search.propose import Proposer, make_proposer
 from raysweep.search.prune import Pruner
 from raysweep.space import Space
 from raysweep.task import Task, TaskKind, words_of
@@ -58,6 +60,22 @@ class Ready:
         """A point of the space with everything else that the trainer takes."""
         return {**self.defaults, **point}
 
+    def make_proposer(self) -> Proposer:
+        """A fresh proposer; raises ConfigError for a space that it cannot search."""
+        settings = self.config.search
+        try:
+            return make_proposer(
+                settings.kind,
+                self.space,
+                seed=self.config.seed,
+                n_trials=self.config.trials,
+                points=self.config.points,
+                default_first=not isinstance(settings, GridSearch) and settings.default_first,
+                random_start=settings.random_start if isinstance(settings, HyperoptSearch) else None,
+            )
+        except SpaceError as error:
+            raise ConfigError(f"search: {error}") from error
+
     def make_pruner(self) -> Pruner:
         """A fresh pruner, as the settings ask for."""
         return make_pruner(self.config, len(self.loaded.splits.train))
@@ -87,6 +105,7 @@ def make_ready(config: SweepConfig) -> Ready:
     _check_metrics(config, capabilities)
     _check_prompts(ready)
     _check_rungs(ready)
+    ready.make_proposer()
     return ready
 
 
@@ -142,7 +161,12 @@ def _data_settings(config: SweepConfig) -> DataSettings:
 def _path(source: str | None) -> Path | None:
     if source is None:
         return None
-    return assets.path(source.removeprefix(ASSET)) if source.startswith(ASSET) else Path(source).expanduser()
+    if source.startswith(ASSET):
+        return assets.path(source.removeprefix(ASSET))
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"data: {source}: {error}") from error
 
 
 def _dimensions(dimensions: Mapping[str, Dimension], place: str) -> Iterator[tuple[str, str, Dimension]]:
@@ -186,22 +210,21 @@ def _check_metrics(config: SweepConfig, capabilities: Capabilities) -> None:
 
 def _check_prompts(ready: Ready) -> None:
     """Every template and every list of label words that a trial may get."""
-    dimensions = {name: dimension for name, _, dimension in _dimensions(ready.config.space, "space")}
     plain = {name: doc.default for name, doc in PROMPT_PARAMS.items()}
-    for name in PROMPT_PARAMS:
-        values = possible_values(dimensions[name]) if name in dimensions else (ready.defaults[name],)
-        for value in values:
-            place = f"space.{name}" if name in dimensions else f"prompt.{name}"
-            try:
-                words_of(prompt_of({**plain, name: value}), ready.task)
-            except ValueError as error:
-                raise ConfigError(f"{place}: {error}") from error
+    asked = [(f"prompt.{name}", name, ready.defaults[name]) for name in PROMPT_PARAMS]
+    for name, place, dimension in _dimensions(ready.config.space, "space"):
+        if name in PROMPT_PARAMS:
+            asked += [(place, name, value) for value in possible_values(dimension)]
+    for place, name, value in asked:
+        try:
+            words_of(prompt_of({**plain, name: value}), ready.task)
+        except ValueError as error:
+            raise ConfigError(f"{place}: {error}") from error
 
 
 def _check_rungs(ready: Ready) -> None:
-    dimensions = {name: dimension for name, _, dimension in _dimensions(ready.config.space, "space")}
-    default = ready.defaults[BUDGET]
-    values = possible_values(dimensions[BUDGET]) if BUDGET in dimensions else (default,)
+    searched = [one for name, _, one in _dimensions(ready.config.space, "space") if name == BUDGET]
+    values = [value for one in searched for value in possible_values(one)] or [ready.defaults[BUDGET]]
     budgets = [budget_epochs({BUDGET: value}) for value in values]
     asked = ready.config.early_stopping
     if asked.kind == "none":

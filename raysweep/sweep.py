@@ -1,5 +1,6 @@
 """One sweep from its settings to its results: the assembly of all the parts."""
 
+import os
 import random
 import secrets
 import string
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from raysweep import baseline, environment, results
 from raysweep.clock import Clock, RealClock
-from raysweep.config import GridSearch, HyperoptSearch, SweepConfig, to_yaml
-from raysweep.dimensions import Params, SpaceError
-from raysweep.errors import ClusterError, ConfigError, DiskError, SweepFolderError
+from raysweep.config import HyperoptSearch, SweepConfig, to_yaml
+from raysweep.dimensions import Params
+from raysweep.errors import ClusterError, DiskError, RaysweepError, SweepFolderError
 from raysweep.jobs import DataRefs, JobSpec
 from raysweep.ledger import FILE_NAME, FinalScored, Ledger, SweepEnded, SweepStarted
 from raysweep.plan import budget_epochs, evaluation_points
@@ -22,7 +23,6 @@ from raysweep.recorder import Recorder
 from raysweep.results import Results
 from raysweep.scoring import score
 from raysweep.search.history import History, Suggestion
-from raysweep.search.propose import Proposer, make_proposer
 from raysweep.search.prune import Pruner
 from raysweep.views.tensorboard import TensorBoardView
 from raysweep.views.view import FanOut, Setting, View
@@ -61,12 +61,11 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
     is in the folder. SIGINT and SIGTERM are ordinary ends.
     """
     options = options or Options()
-    ready = make_ready(config)
-    proposer = _proposer(ready)
-    data = ready.trainer.prepare(ready.loaded.splits)
     sweep_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     folder = (options.folder or config.runs_folder / sweep_id).absolute()
-    _refuse_used(folder)
+    _refuse_unusable(folder)
+    ready = make_ready(config)
+    data = ready.trainer.prepare(ready.loaded.splits)
     environment.prepare_for_ray()
     from raysweep.tuning import cluster as clusters
 
@@ -74,15 +73,14 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
         gpus = ready.capabilities.gpus or (ready.capabilities.gpus_if_any if cluster.gpus else 0.0)
         concurrency = _concurrency(ready, gpus, cluster.cpus, cluster.gpus)
         environment.stage_trials(concurrency)
-        _make_folder(folder, config)
         where = cluster.words + (f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else "")
         setting = Setting(folder, concurrency, budget_epochs, lambda params: _rungs(ready, params), where)
         shown = [options.make_view(setting)] if options.make_view else []
-        with Ledger(folder) as ledger:
+        with _open_ledger(folder, config) as ledger:
             views = FanOut([*shown, TensorBoardView(folder)])
             recorder = Recorder(ledger, views)
             try:
-                _Run(ready, data, sweep_id, folder, concurrency, gpus, recorder, RealClock()).carry_out(proposer, views)
+                _Run(ready, data, sweep_id, folder, concurrency, gpus, recorder, RealClock()).carry_out(views)
             finally:
                 try:
                     results.write(Results(folder, recorder.state))
@@ -105,44 +103,68 @@ class _Run:
     recorder: Recorder
     clock: Clock
 
-    def carry_out(self, proposer: Proposer, ticker: FanOut) -> None:
+    def carry_out(self, ticker: FanOut) -> None:
         """Search, then score the best; every trial has ended when this returns or raises."""
         from raysweep.tuning.actor import Static
+        from raysweep.tuning.cluster import signals
         from raysweep.tuning.run import Resources, run_trials
 
         capabilities = self.ready.capabilities
         self.recorder.record(self._started())
         static = Static(self.ready.recipe, self.data)
         resources = Resources(capabilities.cpus, self.gpus)
-        driver = self._driver(proposer)
+        driver = self._driver()
         shown = self.ready.space.searched()
-        try:
-            run_trials(driver, static, resources, shown=shown, folder=self.folder, ticker=ticker)
-        finally:
-            driver.close()
-        if driver.error:
-            raise driver.error
-        self._score_finals(static, resources, driver)
-        self.recorder.record(SweepEnded(self.clock.now(), driver.end_reason or "all trials have ended", driver.signal))
+        with signals(driver.interrupt):
+            try:
+                run_trials(driver, static, resources, shown=shown, folder=self.folder, ticker=ticker)
+            finally:
+                driver.close()
+            if driver.error:
+                raise driver.error
+            problems = self._score_finals(static, resources, driver, ticker)
+        reason = "; ".join([driver.end_reason or "all trials have ended", *problems])
+        self.recorder.record(SweepEnded(self.clock.now(), reason, driver.signal))
 
-    def _score_finals(self, static: "Static", resources: "Resources", driver: "Driver") -> None:
-        """The best completed trial and the baseline, on a split that ranked nothing; not after an interrupt."""
+    def _score_finals(
+        self, static: "Static", resources: "Resources", driver: "Driver", ticker: FanOut
+    ) -> tuple[str, ...]:
+        """Score the best and the baseline on rows that ranked nothing, unless a signal came; what failed, in words."""
+        steps: tuple[Callable[[], None], ...] = (
+            lambda: self._score_best(static, resources, driver, ticker),
+            self._score_baseline,
+        )
+        problems: list[str] = []
+        for step in steps:
+            if driver.signal:
+                break
+            try:
+                step()
+            except (RaysweepError, ValueError) as error:  # what was found is worth having without it
+                problems.append(str(error))
+        return tuple(problems)
+
+    def _score_best(self, static: "Static", resources: "Resources", driver: "Driver", ticker: FanOut) -> None:
         from raysweep.tuning.run import predict
 
-        if driver.signal:
-            return
-        config = self.ready.config
         best = self.recorder.state.best
-        if config.final.test and best and best.ended and best.ended.model:
-            test = self.ready.loaded.splits.test
-            predictions = predict(static, resources, best.ended.model, test)
+        if not (self.ready.config.final.test and best and best.ended and best.ended.model):
+            return
+        test = self.ready.loaded.splits.test
+        predictions = predict(
+            static, resources, best.ended.model, test, ticker=ticker, is_stopped=lambda: driver.signal is not None
+        )
+        if predictions is not None:
             scores = score(self.ready.task, [example.label for example in test], predictions)
             self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
-        if config.final.baseline:
-            metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=config.seed)
-            for split in ("val", "test"):
-                made = {name: value for name, value in metrics.items() if name.startswith(f"{split}_")}
-                self._score("tfidf", None, split, made)
+
+    def _score_baseline(self) -> None:
+        if not self.ready.config.final.baseline:
+            return
+        metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=self.ready.config.seed)
+        for split in ("val", "test"):
+            made = {name: value for name, value in metrics.items() if name.startswith(f"{split}_")}
+            self._score("tfidf", None, split, made)
 
     def _started(self) -> SweepStarted:
         config = self.ready.config
@@ -157,13 +179,13 @@ class _Run:
             raysweep_version=version("raysweep"),
         )
 
-    def _driver(self, proposer: Proposer) -> "Driver":
+    def _driver(self) -> "Driver":
         from raysweep.tuning.driver import Driver, Rules
 
         config = self.ready.config
         is_ordered = isinstance(config.search, HyperoptSearch) and config.search.ordered
         history = History(
-            proposer,
+            self.ready.make_proposer(),
             config.goal,
             n_trials=config.trials,
             concurrency=self.concurrency,
@@ -201,23 +223,6 @@ def _rungs(ready: Ready, params: Params) -> tuple[float, ...]:
     return ready.make_pruner().rungs_for(budget_epochs(params))
 
 
-def _proposer(ready: Ready) -> Proposer:
-    config = ready.config
-    settings = config.search
-    try:
-        return make_proposer(
-            settings.kind,
-            ready.space,
-            seed=config.seed,
-            n_trials=config.trials,
-            points=config.points,
-            default_first=not isinstance(settings, GridSearch) and settings.default_first,
-            random_start=settings.random_start if isinstance(settings, HyperoptSearch) else None,
-        )
-    except SpaceError as error:
-        raise ConfigError(f"search: {error}") from error
-
-
 def _concurrency(ready: Ready, takes_gpus: float, cpus: float, gpus: float) -> int:
     """How many trials run at once; raises ClusterError where not even one fits."""
     takes_cpus = ready.capabilities.cpus
@@ -226,21 +231,32 @@ def _concurrency(ready: Ready, takes_gpus: float, cpus: float, gpus: float) -> i
             f"a trial takes {takes_cpus:g} CPUs and {takes_gpus:g} GPUs, the cluster has {cpus:g} and {gpus:g}; "
             "join a larger one, or ask for less in the trainer's settings"
         )
-    if ready.config.concurrency is not None:
-        return ready.config.concurrency
-    by_cpu = int(cpus / max(takes_cpus, 1.0)) or 1
-    by_gpu = int(gpus / takes_gpus) if takes_gpus else by_cpu
-    return min(by_cpu, by_gpu, ready.config.trials)
+    by_gpu = int(gpus / takes_gpus) if takes_gpus else ready.config.trials
+    by_cpu = int(cpus / takes_cpus)
+    wished = ready.config.concurrency or max(int(cpus), 1)
+    return min(wished, by_cpu, by_gpu, ready.config.trials)  # more would be asked for before anything was learnt
 
 
-def _refuse_used(folder: Path) -> None:
+def _refuse_unusable(folder: Path) -> None:
+    """Before anything else is done: a folder that holds a sweep, or cannot be made or written."""
     if (folder / FILE_NAME).exists():
         raise SweepFolderError(f"{folder}: holds a sweep already; choose another folder")
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise SweepFolderError(f"{folder}: {there} is a file; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SweepFolderError(f"{folder}: {there} cannot be written; choose another folder, or its owner")
 
 
-def _make_folder(folder: Path, config: SweepConfig) -> None:
+def _open_ledger(folder: Path, config: SweepConfig) -> Ledger:
+    """The folder with its settings, held by this sweep alone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger(folder)
+        if ledger.path.stat().st_size:
+            ledger.close()
+            raise SweepFolderError(f"{folder}: holds a sweep already; choose another folder")
         (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     except OSError as error:
         raise DiskError(f"{folder}: {error.strerror or error}; choose another folder, or make room") from error
+    return ledger

@@ -70,3 +70,27 @@ def test_the_schema_is_printed_as_json(capsys):
 
     assert main(["schema"]) == 0
     assert "space" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_a_folder_that_cannot_be_one_is_bad_input(synthetic, tmp_path):
+    import subprocess
+    import sys
+
+    import yaml
+
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(synthetic), encoding="utf-8")
+    command = [sys.executable, "-m", "raysweep.cli", "tune", str(path), "--folder", str(path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 2
+    assert "is a file" in done.stderr
+
+
+def test_users_words_are_shown_as_they_are(synthetic):
+    synthetic["space"]["template"] = {"kind": "choice", "values": ["[INST]{prompt}[/INST]", "{prompt}"]}
+
+    from rich.text import Text
+
+    assert "[INST]{prompt}[/INST]" in Text.from_markup("\n".join(findings(parse(synthetic, "test")))).plain

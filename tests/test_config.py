@@ -75,6 +75,13 @@ def test_branches_lists_and_bare_values_become_dimensions(synthetic):
         ("early_stopping.rungs=[1.5,0.5]", ["early_stopping.rungs", "ascend"]),
         ("search.points=[{rank: 5}]", ["search.points.0", "rank", "5"]),
         ("search.points=[{rang: 8}]", ["search.points.0", "rang"]),
+        ("space.rank.kind=[1]", ["space.rank", "choice"]),
+        ("space.loss={kind: branch, branches: {a: [1]}}", ["space.loss", "branches.a"]),
+        ("space.system=2020-01-01", ["space.system", "2020"]),
+        ("search.points=[{rank: [[1]]}]", ["search"]),
+        ("seed=-1", ["seed", "-1"]),
+        ("evaluation.every_epochs=1e-9", ["evaluation.every_epochs"]),
+        ("time_s=.inf", ["time_s"]),
         ("trials", ["key=value"]),
         ("trials.x=1", ["trials"]),
     ],
@@ -192,3 +199,14 @@ def test_the_drivers_rules_are_there_without_ray():
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert printed.stdout.strip() == "False"
+
+
+def test_a_section_without_its_kind_is_of_the_default_kind():
+    config = load_config("rehearsal", ["search.ordered=true", "early_stopping.eta=2"])
+
+    assert config.search.ordered
+    assert config.early_stopping.eta == 2
+
+
+def test_another_kind_leaves_the_former_kinds_settings_behind():
+    assert load_config("default", ["early_stopping.kind=none"]).early_stopping.kind == "none"

@@ -259,3 +259,24 @@ def test_a_broken_sweep_says_so_in_its_last_entry():
 
     assert "no more" == last(entries, SweepEnded).reason
     assert last(entries, TrialEnded).outcome is Outcome.CANCELLED
+
+
+def test_a_pruned_trial_whose_last_value_is_missing_is_told_as_the_worst():
+    told = {}
+
+    class Listener(RandomProposer):
+        def tell(self, number, loss):
+            told[number] = loss
+
+    from raysweep.dimensions import Uniform
+
+    driver, _, _ = make_driver(pruner=Asha(Rungs((0.5,)), GOAL, eta=2))
+    driver._history._proposer = Listener(Space({"learning_rate": Uniform("uniform", 0.0, 1.0)}), seed=0)
+    driver.suggest(), driver.suggest()
+    driver.report(1, evaluated(0.6, 0.25))
+    driver.report(0, evaluated(0.3, 0.5))
+    driver.report(0, evaluated(0.2, 1.0, is_final=True))
+
+    assert not driver.report(1, evaluated(None, 0.5))
+
+    assert told == {0: -0.2, 1: -0.2}

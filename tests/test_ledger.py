@@ -71,3 +71,27 @@ def test_a_full_disk_is_a_disk_error_with_a_remedy(tmp_path):
 
     with Ledger(tmp_path) as opened, pytest.raises(DiskError, match="free some space"):
         opened.append(ENTRIES[0])
+
+
+def test_a_line_that_did_not_fit_is_taken_back(tmp_path):
+    import subprocess
+    import sys
+
+    code = (
+        "import resource, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
+        "from test_ledger import ENTRIES; from raysweep.ledger import Ledger, encode;"
+        "from raysweep.errors import DiskError;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); opened = Ledger(Path(sys.argv[1])); opened.append(ENTRIES[0]);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (len(encode(ENTRIES[0])) + 30,) * 2)\n"
+        "try: opened.append(ENTRIES[1])\n"
+        "except DiskError: print('full')"
+    )
+    from pathlib import Path
+
+    here = str(Path(__file__).parent)
+    command = [sys.executable, "-c", code, str(tmp_path), here]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+
+    assert printed.stdout.strip() == "full"
+    assert list(ledger.read(tmp_path)) == ENTRIES[:1]
+    assert (tmp_path / ledger.FILE_NAME).read_bytes().endswith(b"\n")

@@ -35,3 +35,18 @@ def test_without_early_stopping_there_are_no_rungs(synthetic):
 def test_a_budget_that_is_no_number_above_zero_is_refused(value):
     with pytest.raises(ValueError, match="n_epochs"):
         budget_epochs({"n_epochs": value})
+
+
+@pytest.mark.parametrize(("rung", "n_train"), [(100, 7000), (500, 7000), (150, 1300), (500, 14113), (1, 3)])
+def test_a_trial_is_judged_at_every_rung(synthetic, rung, n_train):
+    from raysweep.search.prune import Stop
+
+    synthetic["early_stopping"] = {"kind": "asha", "rungs": [rung], "unit": "examples", "eta": 2}
+    config = parse(synthetic, "test")
+    pruner = make_pruner(config, n_train)
+    (level,) = pruner.rungs_for(3.0)
+    points = evaluation_points(config, pruner, {"n_epochs": 3})
+
+    assert level in points
+    pruner.decide(0, level, 0.9, 3.0)
+    assert isinstance(pruner.decide(1, points[points.index(level)], 0.1, 3.0), Stop)

@@ -30,6 +30,13 @@ def test_a_good_sweep_is_ready_with_complete_params(synthetic):
         ("prompt.template", "no placeholder", ["prompt.template", "{prompt}"]),
         ("prompt.label_words", ["a", "b"], ["prompt.label_words", "5"]),
         ("space.label_words", {"kind": "choice", "values": [["a", "a", "b", "c", "d"]]}, ["space.label_words"]),
+        (
+            "space.system",
+            {"kind": "branch", "branches": {"k": {"template": "no place"}, "s": {"template": "{prompt}"}}},
+            ["branches.k.template", "{prompt}"],
+        ),
+        ("search", {"kind": "grid"}, ["learning_rate"]),
+        ("data.source", "~nobody-of-that-name/x.csv", ["nobody-of-that-name"]),
         ("task.labels", ["1", "2", "3", "4", "5", "6"], ["6"]),
         ("task.values", [1.0, 2.0], ["values"]),
         ("data.prompt", "txet", ["txet", "text"]),

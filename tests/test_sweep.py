@@ -87,7 +87,8 @@ def test_bad_data_stops_the_sweep(cluster, synthetic):
         run_sweep(parse(synthetic, "test"))
 
     (folder,) = Path(synthetic["runs_folder"]).iterdir()
-    assert len(raysweep.load(folder).trials) < 8
+    assert len(raysweep.load(folder).trials) <= 3
+    assert "mend the data" in raysweep.load(folder).state.ended.reason
 
 
 def test_a_stop_reaches_a_blocked_trial_within_two_seconds(cluster, synthetic):
@@ -123,9 +124,10 @@ def test_the_sweep_ends_when_its_time_is_up(cluster, synthetic):
 
 
 def test_a_sweep_that_no_machine_can_hold_is_refused(cluster, synthetic):
+    from raysweep.preflight import make_ready
     from raysweep.sweep import _concurrency
 
-    ready = raysweep.preflight.make_ready(parse(synthetic, "test"))
+    ready = make_ready(parse(synthetic, "test"))
 
     with pytest.raises(ClusterError, match="1 GPUs"):
         _concurrency(ready, 1.0, 2.0, 0.0)
@@ -187,3 +189,27 @@ def test_an_address_where_nothing_answers_is_refused_at_once(synthetic, tmp_path
     assert "127.0.0.1:1" in errors
     assert "ray start --head" in errors
     assert not Path(synthetic["runs_folder"]).exists()
+
+
+def test_a_signal_after_the_search_ends_a_sweep_cleanly_too(synthetic, tmp_path):
+    folder = tmp_path / "here"
+    process = tune(tmp_path, synthetic, "--cluster", "local", "--folder", str(folder), "--quiet")
+    ends = "TrialEnded"
+    wait_for(lambda: (folder / ledger.FILE_NAME).is_file() and (folder / ledger.FILE_NAME).read_text().count(ends) == 4)
+
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 143, errors
+    assert raysweep.load(folder).state.ended.signal == "SIGTERM"
+
+
+def test_a_reader_that_goes_away_does_not_end_a_sweep(synthetic, tmp_path):
+    folder = tmp_path / "here"
+    process = tune(tmp_path, synthetic, "--cluster", "local", "--folder", str(folder), "--view", "plain")
+
+    process.stdout.readline()
+    process.stdout.close()
+    process.wait(timeout=90)
+
+    assert raysweep.load(folder).state.ended.reason == "all trials have ended"

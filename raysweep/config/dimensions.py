@@ -4,7 +4,18 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUniform, QUniform, Scalar, Uniform
+from raysweep.dimensions import (
+    Branch,
+    Choice,
+    Dimension,
+    Fixed,
+    Integer,
+    LogUniform,
+    QUniform,
+    Scalar,
+    Uniform,
+    as_param,
+)
 
 _DIMENSIONS: dict[str, type[Dimension]] = {
     "fixed": Fixed,
@@ -24,13 +35,13 @@ def _to_dimension(raw: object) -> object:
             raise ValueError(  # noqa: TRY004  # pydantic reports ValueError only
                 "a list is ambiguous here: write {kind: choice, values: […]} or {kind: fixed, value: […]}"
             )
-        return raw if isinstance(raw, Dimension) else Fixed(raw)  # type: ignore[arg-type]  # a scalar, by YAML
+        return raw if isinstance(raw, Dimension) else _fixed(raw)
     kind = raw.get("kind")
-    if kind not in _DIMENSIONS:
+    if not isinstance(kind, str) or kind not in _DIMENSIONS:
         raise ValueError(f"kind: {kind!r} is not a dimension's; known: {', '.join(_DIMENSIONS)}")
     if kind == "branch" and isinstance(raw.get("branches"), dict):
         branches = {
-            str(name): {key: _to_dimension(value) for key, value in (inner or {}).items()}
+            str(name): {str(key): _to_dimension(value) for key, value in _branch(str(name), inner).items()}
             for name, inner in raw["branches"].items()
         }
         raw = {**raw, "branches": branches}
@@ -40,6 +51,21 @@ def _to_dimension(raw: object) -> object:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{place}: {first['msg']}") from error
+
+
+def _fixed(raw: object) -> Fixed:
+    try:
+        return Fixed(as_param(raw))
+    except TypeError as error:  # pydantic reports ValueError only
+        raise ValueError(str(error)) from error
+
+
+def _branch(name: str, inner: object) -> dict[object, object]:
+    if inner is None:
+        return {}
+    if not isinstance(inner, dict):
+        raise ValueError(f"branches.{name}: a mapping of dimensions is expected, not {inner!r}")  # noqa: TRY004
+    return inner
 
 
 SpaceEntry = Annotated[

@@ -90,7 +90,7 @@ def _read(path: Path) -> dict[str, object]:
         raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader underneath
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a mapping of settings is expected, not {type(raw).__name__}")
@@ -112,6 +112,8 @@ def _override(raw: dict[str, object], override: str) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"{override}: {name} is {inner!r}, it has no settings of its own")
         section[name] = section = dict(inner)
+    if last == "kind" and section.get("kind") != value:
+        section.clear()  # another kind has settings of its own
     section[last] = value
 
 

@@ -1,14 +1,16 @@
 """The parts of a sweep's settings; a field is documented by the string below it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from raysweep.dimensions import ParamValue
 
 
 class Section(BaseModel):
     """A part of the settings: frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class LoraTrainer(Section):
@@ -157,7 +159,7 @@ class HyperoptSearch(Section):
     """Trials before the model is asked, given points among them; None: a third of the sweep's, and never more."""
     default_first: bool = True
     """Whether the first trial is the space's default configuration."""
-    points: tuple[dict[str, Any], ...] = ()
+    points: tuple[dict[str, ParamValue], ...] = ()
     """Configurations to try first; what a point leaves out takes its default."""
     ordered: bool = False
     """Whether the same seed and the same results give the same suggestions in whatever order results arrive."""
@@ -169,7 +171,7 @@ class RandomSearch(Section):
     kind: Literal["random"]
     default_first: bool = True
     """Whether the first trial is the space's default configuration."""
-    points: tuple[dict[str, Any], ...] = ()
+    points: tuple[dict[str, ParamValue], ...] = ()
     """Configurations to try first; what a point leaves out takes its default."""
 
 
@@ -210,7 +212,7 @@ EarlyStoppingSection = Annotated[Asha | NoEarlyStopping, Field(discriminator="ki
 class EvaluationSection(Section):
     """When trials are measured."""
 
-    every_epochs: Annotated[float, Field(gt=0)] = 0.5
+    every_epochs: Annotated[float, Field(ge=0.01)] = 0.5
     """On the validation split, besides at the rungs and at the end."""
 
 

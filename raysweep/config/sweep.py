@@ -21,7 +21,7 @@ from raysweep.config.sections import (
     TaskSection,
     TrainerSection,
 )
-from raysweep.dimensions import ParamValue, SpaceError, as_param
+from raysweep.dimensions import ParamValue, SpaceError
 from raysweep.goal import Goal
 from raysweep.scoring import METRICS
 from raysweep.space import Space
@@ -60,10 +60,20 @@ class SweepConfig(Section):
     """No new trial after so many seconds, and running ones are cancelled."""
     target: float | None = None
     """The sweep ends when a completed trial's objective is this good."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Of the search, and with a trial's number of everything random in its job."""
     runs_folder: Path = Path("runs")
     """Sweep folders are made in here."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, raw: object) -> object:
+        """A section whose kind is left out is of the default kind."""
+        if not isinstance(raw, dict):
+            return raw
+        kinds = {"search": "hyperopt", "early_stopping": "asha"}
+        given = {name: {"kind": kind, **raw[name]} for name, kind in kinds.items() if isinstance(raw.get(name), dict)}
+        return {**raw, **given}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -88,7 +98,7 @@ class SweepConfig(Section):
     def points(self) -> tuple[dict[str, ParamValue], ...]:
         """Given points, lists as tuples."""
         given = () if isinstance(self.search, GridSearch) else self.search.points
-        return tuple({name: as_param(value) for name, value in point.items()} for point in given)
+        return tuple(given)
 
     @property
     def goal(self) -> Goal:

@@ -94,6 +94,8 @@ class Trial(tune.Trainable):
 
     def _submit(self) -> Report:
         with self._submitting:
+            if self._is_stopping:  # nothing is begun only to be cancelled
+                return Report("", socket.gethostname())
             trainer = make_trainer(self._static.recipe)
             self._job = trainer.submit(self._spec, self._static.data)
         if self._is_stopping:

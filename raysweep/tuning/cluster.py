@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import ray
 from raysweep import environment
 from raysweep.errors import ClusterError
 
+PATIENCE_S = 15.0
+"""Tune gives actors 10 s to stop; a second signal before that is a nervous finger."""
 PROBE_S = 2.0
 """Ray itself waits for over a minute for a head that is not there."""
 
@@ -54,21 +57,24 @@ def joined(address: str, *, dashboard: bool = True) -> Iterator[Cluster]:
 
 @contextmanager
 def signals(on_signal: Callable[[str], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end the sweep cleanly while the block runs: each is told, then becomes Tune's graceful stop.
+    """SIGINT and SIGTERM end the sweep cleanly while the block runs: the first is told, and its jobs are cancelled.
 
-    A second one within the same sweep raises KeyboardInterrupt. Only the main thread can catch signals; elsewhere
+    More within the next seconds change nothing, since they could only hinder that; one after them raises
+    KeyboardInterrupt. Only the main thread can catch signals; elsewhere
     nothing is changed. Enter it after the cluster was joined: Ray sets handlers of its own.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    seen: list[str] = []
+    came_s: list[float] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if seen:
+        now_s = time.monotonic()
+        if came_s and now_s - came_s[0] > PATIENCE_S:
             raise KeyboardInterrupt
-        seen.append(signal.Signals(number).name)
-        on_signal(seen[0])
+        if not came_s:
+            came_s.append(now_s)
+            on_signal(signal.Signals(number).name)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

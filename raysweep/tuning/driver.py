@@ -87,7 +87,7 @@ class Driver:
         state = self._recorder.state.trials[trial]
         if state.ended:
             return False
-        if state.job is None:
+        if state.job is None and report.job_id:
             self._recorder.record(
                 JobAccepted(self._clock.now(), trial, self._specs[trial].attempt, report.job_id, report.host)
             )
@@ -156,8 +156,7 @@ class Driver:
             )
         )
         value = metrics.get(self._rules.goal.metric)
-        if value is not None:
-            self._history.record(trial, value, evaluation.epoch)
+        self._history.record(trial, math.nan if value is None else value, evaluation.epoch)
 
     def _goes_on(self, trial: int, evaluation: Evaluation) -> bool:
         value = _finite(evaluation.metrics.get(self._rules.stopping_goal.metric))

@@ -1,19 +1,23 @@
 """Runs a driver's trials as Ray Tune actors, and a model's predictions as a Ray task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
 from ray import tune
 
+from raysweep.errors import RaysweepError
 from raysweep.scoring import Prediction
 from raysweep.task import Example
 from raysweep.trainers import make_trainer
 from raysweep.tuning.actor import Static, Trial
-from raysweep.tuning.cluster import signals
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.skins import CallbackSkin, SchedulerSkin, SearcherSkin, StopperSkin, Ticker
+
+TICK_S = 0.5
+PREDICT_S = 3600.0
+"""The longest that the best model's scores are waited for."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ def run_trials(
 ) -> None:
     """Run the driver's trials to their end, or until it is over; returns when every actor is gone.
 
-    The cluster must have been joined. SIGINT and SIGTERM stop the driver; a second one raises KeyboardInterrupt.
+    The cluster must have been joined.
     """
     takes = {"cpus": resources.cpus, "gpus": resources.gpus}
     tuner = tune.Tuner(
@@ -52,14 +56,42 @@ def run_trials(
             verbose=0,
         ),
     )
-    with signals(driver.interrupt):
-        tuner.fit()
+    tuner.fit()
 
 
-def predict(static: Static, resources: Resources, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
-    """What a model that a trial has made says of each example, worked out on the cluster like the trial itself."""
+def predict(
+    static: Static,
+    resources: Resources,
+    model: str,
+    examples: Sequence[Example],
+    *,
+    ticker: Ticker,
+    is_stopped: Callable[[], bool],
+) -> Sequence[Prediction] | None:
+    """What a model that a trial has made says of each example, worked out on the cluster like the trial itself.
+
+    None when it was stopped. Raises RaysweepError where the model cannot be scored, or not within an hour.
+    """
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_predict)
-    predictions: Sequence[Prediction] = ray.get(task.remote(static, model, list(examples)))
+    answer = task.remote(static, model, list(examples))
+    for _ in range(round(PREDICT_S / TICK_S)):
+        ready, _pending = ray.wait([answer], timeout=TICK_S)
+        ticker.tick()
+        if is_stopped():
+            ray.cancel(answer, force=True)
+            return None
+        if ready:
+            return _answer(answer)
+    ray.cancel(answer, force=True)
+    raise RaysweepError(f"{model}: not scored within {PREDICT_S / 3600:g} h; is the cluster full?")
+
+
+def _answer(reference: "ray.ObjectRef[Sequence[Prediction]]") -> Sequence[Prediction]:
+    try:
+        predictions: Sequence[Prediction] = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise RaysweepError(f"the best model could not be scored: {last}") from error
     return predictions
 
 

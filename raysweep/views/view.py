@@ -51,6 +51,7 @@ class FanOut:
     def __init__(self, views: Sequence[View]) -> None:
         self._views = tuple(views)
         self._logged: set[int] = set()
+        self._gone: set[int] = set()
 
     def show(self, entry: Entry, state: SweepState) -> None:
         """One new entry, to each view."""
@@ -66,8 +67,12 @@ class FanOut:
 
     def _each(self, call: Callable[[View], None]) -> None:
         for place, view in enumerate(self._views):
+            if place in self._gone:
+                continue
             try:
                 call(view)
+            except BrokenPipeError:  # nobody reads any more
+                self._gone.add(place)
             except Exception:  # noqa: BLE001  # a view must not end a sweep that costs money
                 if place not in self._logged:
                     self._logged.add(place)
