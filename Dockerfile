@@ -1,4 +1,4 @@
-# The default sweep in one container: `docker build -t raysweep . && docker run --rm -v "$PWD/runs:/work/runs" raysweep`
+# The default sweep in one container: `docker build -t raysweep . && docker run --rm -v "$PWD/runs:/sweeps/runs" raysweep`
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 \
@@ -13,9 +13,9 @@ COPY raysweep raysweep
 RUN python -m pip install --no-cache-dir --constraint requirements.lock ".[local,report]" \
     && raysweep assets fetch \
     && useradd --uid 1000 --create-home raysweep \
-    && mkdir -p /work/runs && chown -R raysweep /work "$RAYSWEEP_CACHE"
+    && mkdir -p /sweeps/runs && chown -R raysweep /sweeps "$RAYSWEEP_CACHE"
 
 USER 1000
-WORKDIR /work
+WORKDIR /sweeps
 COPY scripts scripts
 CMD ["python", "scripts/tune.py", "--cluster", "auto"]

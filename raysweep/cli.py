@@ -13,6 +13,7 @@ from typing import get_args
 from rich.console import Console
 
 from raysweep import assets
+from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock
 from raysweep.config import SweepConfig, load_config
 from raysweep.config.load import shipped_names
@@ -111,7 +112,7 @@ def _assets(arguments: Sequence[str]) -> int:
         return 0
     from raysweep.engine import gguf
 
-    assets.fetch(parsed.names or tuple(assets.ASSETS), {"smollm2-135m": gguf.convert}, say=print)
+    assets.fetch(parsed.names or tuple(ASSETS), {"smollm2-135m": gguf.convert}, say=print)
     return 0
 
 

@@ -1,6 +1,5 @@
 """One sweep from its settings to its results: the assembly of all the parts."""
 
-import os
 import random
 import secrets
 import string
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from raysweep import baseline, environment, results
 from raysweep.clock import Clock, RealClock
-from raysweep.config import HyperoptSearch, SweepConfig, to_yaml
+from raysweep.config import HyperoptSearch, SweepConfig
 from raysweep.dimensions import Params
-from raysweep.errors import ClusterError, DiskError, RaysweepError, SweepFolderError
+from raysweep.errors import ClusterError, RaysweepError
+from raysweep.folder import open_ledger, refuse_unusable
 from raysweep.jobs import DataRefs, JobSpec
-from raysweep.ledger import FILE_NAME, FinalScored, Ledger, SweepEnded, SweepStarted
+from raysweep.ledger import FinalScored, SweepEnded, SweepStarted
 from raysweep.plan import budget_epochs, evaluation_points
 from raysweep.preflight import Ready, make_ready
 from raysweep.recorder import Recorder
@@ -63,7 +63,7 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
     options = options or Options()
     sweep_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     folder = (options.folder or config.runs_folder / sweep_id).absolute()
-    _refuse_unusable(folder)
+    refuse_unusable(folder)
     ready = make_ready(config)
     data = ready.trainer.prepare(ready.loaded.splits)
     environment.prepare_for_ray()
@@ -76,7 +76,7 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
         where = cluster.words + (f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else "")
         setting = Setting(folder, concurrency, budget_epochs, lambda params: _rungs(ready, params), where)
         shown = [options.make_view(setting)] if options.make_view else []
-        with _open_ledger(folder, config) as ledger:
+        with open_ledger(folder, config) as ledger:
             views = FanOut([*shown, TensorBoardView(folder)])
             recorder = Recorder(ledger, views)
             try:
@@ -235,28 +235,3 @@ def _concurrency(ready: Ready, takes_gpus: float, cpus: float, gpus: float) -> i
     by_cpu = int(cpus / takes_cpus)
     wished = ready.config.concurrency or max(int(cpus), 1)
     return min(wished, by_cpu, by_gpu, ready.config.trials)  # more would be asked for before anything was learnt
-
-
-def _refuse_unusable(folder: Path) -> None:
-    """Before anything else is done: a folder that holds a sweep, or cannot be made or written."""
-    if (folder / FILE_NAME).exists():
-        raise SweepFolderError(f"{folder}: holds a sweep already; choose another folder")
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir():
-        raise SweepFolderError(f"{folder}: {there} is a file; choose another folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise SweepFolderError(f"{folder}: {there} cannot be written; choose another folder, or its owner")
-
-
-def _open_ledger(folder: Path, config: SweepConfig) -> Ledger:
-    """The folder with its settings, held by this sweep alone."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        ledger = Ledger(folder)
-        if ledger.path.stat().st_size:
-            ledger.close()
-            raise SweepFolderError(f"{folder}: holds a sweep already; choose another folder")
-        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-    except OSError as error:
-        raise DiskError(f"{folder}: {error.strerror or error}; choose another folder, or make room") from error
-    return ledger

@@ -13,7 +13,8 @@ import pytest
 
 from raysweep import assets
 from raysweep.archives import Pin, pip_download, unpack
-from raysweep.assets import ASSETS, Asset, Cache
+from raysweep.assets import Cache
+from raysweep.catalogue import ASSETS, Asset
 from raysweep.errors import AssetError
 from raysweep.reviews import convert
 

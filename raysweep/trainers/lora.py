@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep import assets, environment
+from raysweep.catalogue import ASSETS
 from raysweep.clock import Clock, RealClock
 from raysweep.config import LoraTrainer as LoraSettings
 from raysweep.dataset import Splits
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def bundled_model(name: str) -> Path | None:
     """The folder of a bundled model; None for another name. Raises AssetError where it is not fetched yet."""
-    return assets.path(name) if name in assets.ASSETS else None
+    return assets.path(name) if name in ASSETS else None
 
 
 @dataclass(frozen=True)
