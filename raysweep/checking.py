@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rich.markup import escape
 
 from raysweep.config import SweepConfig
-from raysweep.dimensions import describe
+from raysweep.dimensions import Params, describe
 from raysweep.jobs import JobSpec, TokenView
 from raysweep.plan import budget_epochs, evaluation_points
 from raysweep.preflight import Ready, make_ready
@@ -35,7 +35,7 @@ def findings(config: SweepConfig) -> Iterator[str]:
     yield f"[bold]rungs[/bold] at epochs {rungs}; evaluations at {', '.join(f'{point:g}' for point in points)}"
     money = "" if estimate.usd is None else f", {estimate.usd:.2f} USD each"
     yield f"[bold]at most[/bold] {tokens:,} training tokens a trial of the default params{money}"
-    yield from _preview(ready)
+    yield from _preview(ready, default)
     yield "[green]ready[/green]: nothing was run"
 
 
@@ -56,8 +56,7 @@ def _first(problems: Sequence[RowProblem], rule: Rule) -> Sequence[RowProblem]:
     return [problem for problem in problems if problem.rule is rule][:N_PROBLEMS]
 
 
-def _preview(ready: Ready) -> Iterator[str]:
-    default = ready.complete(ready.space.default())
+def _preview(ready: Ready, default: Params) -> Iterator[str]:
     rows = ready.trainer.preview(default, ready.loaded.splits.train, N_PREVIEWED)
     if any(token.is_trained for row in rows for token in row):
         yield "[bold]rows as the model sees them[/bold]: the loss is taken on [reverse]«these»[/reverse] tokens only"
