@@ -29,6 +29,8 @@ class Fault(StrEnum):
     """The trial's own hyperparameters: a result for the search, never retried."""
     HOST = "host"
     """The machine or the service: a further attempt may succeed."""
+    MEMORY = "memory"
+    """Memory ran out: the machine's doing at first, that of the params when it comes again."""
     DATA = "data"
     """The sweep's data: every trial would fail, so the sweep stops."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from raysweep.ledger import Evaluated
+from raysweep.entries import Evaluated
 from raysweep.scoring import METRICS
 from raysweep.space import ParamValue
 from raysweep.state import SweepState, TrialState

@@ -51,6 +51,8 @@ class JobSpec:
     """The job's own folder: what it needs to go on, and what it leaves behind."""
     evaluate_at: tuple[float, ...]
     """Epochs at which to evaluate, ascending; the last is the trial's own budget."""
+    n_evaluations: int = 0
+    """How many of the trial's evaluations are on record already: the job hands out those after them, in order."""
 
     @property
     def key(self) -> str:
@@ -114,6 +116,10 @@ class Capabilities:
     """Of the cluster, for each job; a cluster without them is refused."""
     gpus_if_any: float = 0.0
     """Taken besides, where the cluster has some."""
+    has_host: bool = False
+    """Whether jobs live at a host that lists them, and outlive whoever made them; else they end with their process."""
+    listing_lag_s: float = 0.0
+    """How long a job that was made may be missing from the host's list."""
 
 
 @dataclass(frozen=True)
@@ -175,11 +181,19 @@ class Trainer(Protocol):
         ...
 
     def submit(self, spec: JobSpec, data: DataRefs) -> Job:
-        """By `spec.key`: adopt a live job, else go on from `spec.folder`, else create one."""
+        """By `spec.key`: adopt a live job, else go on from `spec.folder`, else create one.
+
+        What the trial has handed out before (`spec.n_evaluations`) is never handed out again, what it had made but
+        not handed out is; a job that is done already is handed out as final.
+        """
         ...
 
     def jobs(self, sweep_id: str) -> Iterable[JobView]:
-        """All jobs of a sweep, final ones too."""
+        """All jobs of a sweep that its host lists, final ones too; none where there is no host."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job at the host, whoever made it; idempotent, nothing for a final or unknown one."""
         ...
 
     def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:

@@ -3,145 +3,16 @@
 import contextlib
 import errno
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from raysweep.dimensions import Params, as_param
+from raysweep.entries import Entry, decode, encode
 from raysweep.errors import DiskError, SweepFolderError
-from raysweep.jobs import Outcome
-
-SCHEMA_VERSION = 1
-"""Of the entries below; written into the first one."""
 
 FILE_NAME = "ledger.jsonl"
-
-
-@dataclass(frozen=True)
-class SweepStarted:
-    """A sweep began; always the first entry."""
-
-    at: datetime
-    sweep_id: str
-    name: str
-    metric: str
-    """The objective's."""
-    mode: str
-    """Whether `max` or `min` of it is better."""
-    trials: int
-    """How many the sweep may make."""
-    data_fingerprint: str
-    raysweep_version: str
-    schema_version: int = SCHEMA_VERSION
-
-
-@dataclass(frozen=True)
-class TrialProposed:
-    """The intent to run a trial; on disk before its actor exists."""
-
-    at: datetime
-    trial: int
-    attempt: int
-    key: str
-    params: Params
-    """Complete: sampled, fixed and the trainer's defaults."""
-    sampled: tuple[str, ...]
-    """Names of the params that the space gave."""
-    reserved_usd: float | None = None
-
-
-@dataclass(frozen=True)
-class JobAccepted:
-    """The trainer took the job."""
-
-    at: datetime
-    trial: int
-    attempt: int
-    job_id: str
-    host: str
-    """The machine that owns it."""
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """One evaluation, exactly once."""
-
-    at: datetime
-    trial: int
-    attempt: int
-    epoch: float
-    examples: int
-    trained_tokens: int
-    metrics: Mapping[str, float | None]
-
-
-@dataclass(frozen=True)
-class CancelRequested:
-    """The driver decided to stop a trial before its end."""
-
-    at: datetime
-    trial: int
-    outcome: Outcome
-    reason: str
-
-
-@dataclass(frozen=True)
-class TrialEnded:
-    """The trial is over; nothing more is spent on it."""
-
-    at: datetime
-    trial: int
-    outcome: Outcome
-    reason: str
-    """Empty for a completed trial."""
-    objective: float | None
-    """The last evaluation's; None for one that failed or errored, or had none."""
-    model: str | None
-    trained_tokens: int
-    usd: float | None = None
-
-
-@dataclass(frozen=True)
-class FinalScored:
-    """A model was scored after the search, on a split that ranked no trial."""
-
-    at: datetime
-    name: str
-    """`best` or `tfidf`."""
-    trial: int | None
-    split: str
-    metrics: Mapping[str, float | None]
-
-
-@dataclass(frozen=True)
-class SweepEnded:
-    """The sweep is over; always the last entry of a session."""
-
-    at: datetime
-    reason: str
-    signal: str | None = None
-    """The signal that ended it, `SIGINT` or `SIGTERM`; None for an end of its own."""
-
-
-Entry = SweepStarted | TrialProposed | JobAccepted | Evaluated | CancelRequested | TrialEnded | FinalScored | SweepEnded
-_KINDS: Mapping[str, type[Entry]] = {
-    kind.__name__: kind
-    for kind in (
-        SweepStarted,
-        TrialProposed,
-        JobAccepted,
-        Evaluated,
-        CancelRequested,
-        TrialEnded,
-        FinalScored,
-        SweepEnded,
-    )
-}
 
 
 class Ledger:
@@ -208,38 +79,6 @@ def read(folder: Path) -> Iterator[Entry]:
                 yield decode(line)
             except (ValueError, KeyError, TypeError) as error:
                 raise SweepFolderError(f"{path}, line {number}: not a ledger entry ({error})") from error
-
-
-def encode(entry: Entry) -> str:
-    """The entry as one line of JSON; raises ValueError for a number that is not finite."""
-    return json.dumps({"entry": type(entry).__name__, **asdict(entry)}, default=_encode_value, allow_nan=False)
-
-
-def decode(line: str) -> Entry:
-    """The entry on a line; raises ValueError, KeyError or TypeError for anything else."""
-    values = json.loads(line)
-    if not isinstance(values, dict):
-        raise TypeError("not an object")
-    kind = _KINDS[values.pop("entry")]
-    names = {field.name for field in fields(kind)}
-    unknown = values.keys() - names
-    if unknown:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
-    if "at" in values:
-        values["at"] = datetime.fromisoformat(values["at"])
-    if "outcome" in values:
-        values["outcome"] = Outcome(values["outcome"])
-    if "params" in values:
-        values["params"] = {name: as_param(value) for name, value in values["params"].items()}
-    if "sampled" in values:
-        values["sampled"] = tuple(values["sampled"])
-    return kind(**values)
-
-
-def _encode_value(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} cannot be written to the ledger")
 
 
 def _disk_error(path: Path, error: OSError) -> DiskError:

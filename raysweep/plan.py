@@ -2,7 +2,7 @@
 
 import math
 
-from raysweep.config import Asha, SweepConfig
+from raysweep.config import Asha, SweepConfig, Threshold
 from raysweep.search import prune
 from raysweep.space import Params
 
@@ -21,11 +21,13 @@ def budget_epochs(params: Params) -> float:
 def make_pruner(config: SweepConfig, n_train: int) -> prune.Pruner:
     """The early stopping that the settings ask for, its rungs in epochs (or shares of the trial's budget)."""
     settings = config.early_stopping
-    if not isinstance(settings, Asha):
+    if not isinstance(settings, Asha | Threshold):
         return prune.NoPruning()
     per_epoch = n_train if settings.unit == "examples" else 1
     levels = tuple(rung / per_epoch for rung in settings.rungs)
     rungs = prune.Rungs(levels, is_relative=settings.unit == "fraction")
+    if isinstance(settings, Threshold):
+        return prune.Threshold(rungs, settings.values, config.stopping_goal)
     return prune.Asha(rungs, config.stopping_goal, eta=settings.eta)
 
 

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from raysweep.ledger import Entry, Ledger
+from raysweep.entries import Entry
+from raysweep.ledger import Ledger
 from raysweep.state import SweepState
 
 

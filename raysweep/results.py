@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raysweep import ledger
+from raysweep import entries, ledger
 from raysweep.errors import DiskError
 from raysweep.frames import evaluations_table, trials_table
 from raysweep.state import SweepState, TrialState, fold
@@ -46,7 +46,7 @@ class Results:
         return self.state.best if self.state.started else None
 
     @property
-    def finals(self) -> tuple[ledger.FinalScored, ...]:
+    def finals(self) -> tuple[entries.FinalScored, ...]:
         """What was scored after the search, on a split that ranked no trial; in the order scored."""
         return self.state.finals
 

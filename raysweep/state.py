@@ -5,19 +5,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
-from raysweep.goal import Goal
-from raysweep.jobs import Outcome
-from raysweep.ledger import (
+from raysweep.entries import (
     CancelRequested,
     Entry,
     Evaluated,
     FinalScored,
     JobAccepted,
     SweepEnded,
+    SweepResumed,
     SweepStarted,
     TrialEnded,
+    TrialInterrupted,
     TrialProposed,
 )
+from raysweep.goal import Goal
+from raysweep.jobs import Outcome
 from raysweep.space import Params
 
 
@@ -31,6 +33,8 @@ class TrialState:
     stopping: CancelRequested | None = None
     ended: TrialEnded | None = None
     attempts: int = 1
+    interruptions: tuple[TrialInterrupted, ...] = ()
+    """Each time that nobody worked on it any more although it had not ended."""
     started_at: datetime | None = None
     """When its first attempt was proposed."""
 
@@ -55,6 +59,21 @@ class TrialState:
         return self.evaluations[-1] if self.evaluations else None
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it has not ended and nobody works on it."""
+        return self.ended is None and bool(self.interruptions) and self.interruptions[-1].attempt >= self.attempt
+
+    @property
+    def attempt(self) -> int:
+        """The number of its latest attempt."""
+        return self.proposed.attempt
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a later session may take it up: it has not ended, or only because its sweep did."""
+        return self.ended is None or (self.ended.outcome is Outcome.CANCELLED and self.stopping is None)
+
+    @property
     def trained_tokens(self) -> int:
         """What it has trained so far, as far as it is known."""
         seen = self.last.trained_tokens if self.last else 0
@@ -68,7 +87,20 @@ class SweepState:
     started: SweepStarted | None = None
     trials: Mapping[int, TrialState] = field(default_factory=dict)
     finals: tuple[FinalScored, ...] = ()
+    """The latest of each name and split."""
     ended: SweepEnded | None = None
+    n_trials: int = 0
+    """How many the sweep may make; a later session may have raised it."""
+    n_sessions: int = 0
+    """How often a driver has begun or taken up the sweep."""
+    at: datetime | None = None
+    """When the last entry was written."""
+    paused_s: float = 0.0
+    """Between sessions, when nobody drove the sweep."""
+
+    def elapsed_s(self, now: datetime) -> float:
+        """Seconds for which the sweep has been driven; 0 before its first entry."""
+        return (now - self.started.at).total_seconds() - self.paused_s if self.started else 0.0
 
     @property
     def goal(self) -> Goal:
@@ -88,11 +120,16 @@ class SweepState:
         ]
         return min(scored)[2] if scored else None
 
-    def apply(self, entry: Entry) -> "SweepState":  # noqa: PLR0911  # one a kind of entry
+    def apply(self, entry: Entry) -> "SweepState":
         """The state after one more entry; raises KeyError for a trial that was never proposed."""
+        return replace(self._after(entry), at=entry.at)
+
+    def _after(self, entry: Entry) -> "SweepState":  # noqa: PLR0911  # one a kind of entry
         match entry:
             case SweepStarted():
-                return replace(self, started=self.started or entry, ended=None)
+                return replace(self, started=self.started or entry, n_trials=entry.trials, n_sessions=1, ended=None)
+            case SweepResumed():
+                return self._resumed(entry)
             case TrialProposed():
                 return self._with(_proposed(self.trials.get(entry.trial), entry))
             case JobAccepted():
@@ -100,16 +137,30 @@ class SweepState:
             case Evaluated():
                 trial = self.trials[entry.trial]
                 return self._with(replace(trial, evaluations=(*trial.evaluations, entry)))
+            case TrialInterrupted():
+                trial = self.trials[entry.trial]
+                return self._with(replace(trial, interruptions=(*trial.interruptions, entry)))
             case CancelRequested():
                 return self._with(replace(self.trials[entry.trial], stopping=entry))
             case TrialEnded():
                 return self._with(replace(self.trials[entry.trial], ended=entry))
             case FinalScored():
-                return replace(self, finals=(*self.finals, entry))
+                others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
+                return replace(self, finals=(*others, entry))
             case SweepEnded():
                 return replace(self, ended=entry)
             case _:
                 assert_never(entry)
+
+    def _resumed(self, entry: SweepResumed) -> "SweepState":
+        pause_s = (entry.at - self.at).total_seconds() if self.at else 0.0
+        return replace(
+            self,
+            n_trials=entry.trials,
+            n_sessions=self.n_sessions + 1,
+            paused_s=self.paused_s + max(0.0, pause_s),
+            ended=None,
+        )
 
     def _with(self, trial: TrialState) -> "SweepState":
         return replace(self, trials={**self.trials, trial.number: trial})
@@ -126,4 +177,5 @@ def fold(entries: Iterable[Entry]) -> SweepState:
 def _proposed(before: TrialState | None, entry: TrialProposed) -> TrialState:
     if before is None:
         return TrialState(proposed=entry, started_at=entry.at)
-    return replace(before, proposed=entry, job=None, ended=None, stopping=None, attempts=before.attempts + 1)
+    n_attempts = before.attempts + (entry.attempt != before.attempt)
+    return replace(before, proposed=entry, job=None, ended=None, stopping=None, attempts=n_attempts)

@@ -13,10 +13,10 @@ from raysweep import baseline, environment, results
 from raysweep.clock import Clock, RealClock
 from raysweep.config import HyperoptSearch, SweepConfig
 from raysweep.dimensions import Params
+from raysweep.entries import FinalScored, SweepEnded, SweepStarted
 from raysweep.errors import ClusterError, RaysweepError
 from raysweep.folder import open_ledger, refuse_unusable
 from raysweep.jobs import DataRefs, JobSpec
-from raysweep.ledger import FinalScored, SweepEnded, SweepStarted
 from raysweep.plan import budget_epochs, evaluation_points
 from raysweep.preflight import Ready, make_ready
 from raysweep.recorder import Recorder

@@ -3,16 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from raysweep.entries import Evaluated, FinalScored, JobAccepted, SweepEnded, SweepStarted, TrialEnded, TrialProposed
 from raysweep.jobs import Outcome
-from raysweep.ledger import (
-    Evaluated,
-    FinalScored,
-    JobAccepted,
-    SweepEnded,
-    SweepStarted,
-    TrialEnded,
-    TrialProposed,
-)
 from raysweep.views.view import Setting
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

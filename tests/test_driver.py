@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from raysweep.clock import SimulatedClock
+from raysweep.entries import CancelRequested, JobAccepted, SweepEnded, TrialEnded
 from raysweep.errors import DiskError, Fault, JobFailed, RaysweepError
 from raysweep.goal import Goal
 from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
-from raysweep.ledger import CancelRequested, JobAccepted, SweepEnded, TrialEnded
 from raysweep.recorder import Recorder
 from raysweep.search.draw import RandomProposer
 from raysweep.search.history import Done, History, Wait

@@ -2,10 +2,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from raysweep import ledger
+from raysweep import entries, ledger
+from raysweep.entries import Evaluated, SweepEnded, SweepStarted, TrialEnded, TrialProposed
 from raysweep.errors import DiskError, SweepFolderError
 from raysweep.jobs import Outcome
-from raysweep.ledger import Evaluated, Ledger, SweepEnded, SweepStarted, TrialEnded, TrialProposed
+from raysweep.ledger import Ledger
 
 AT = datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
 ENTRIES = [
@@ -50,7 +51,7 @@ def test_a_number_that_is_not_finite_is_never_written(tmp_path):
     "line", ["nonsense", '{"entry": "Unknown"}', '{"entry": "SweepEnded"}', '{"at": 1}', "[]", "1"]
 )
 def test_a_line_that_is_no_entry_is_refused_by_number(tmp_path, line):
-    (tmp_path / ledger.FILE_NAME).write_text(ledger.encode(ENTRIES[0]) + "\n" + line + "\n", encoding="utf-8")
+    (tmp_path / ledger.FILE_NAME).write_text(entries.encode(ENTRIES[0]) + "\n" + line + "\n", encoding="utf-8")
 
     with pytest.raises(SweepFolderError, match="line 2"):
         list(ledger.read(tmp_path))
@@ -79,7 +80,7 @@ def test_a_line_that_did_not_fit_is_taken_back(tmp_path):
 
     code = (
         "import resource, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
-        "from test_ledger import ENTRIES; from raysweep.ledger import Ledger, encode;"
+        "from test_ledger import ENTRIES; from raysweep.entries import encode; from raysweep.ledger import Ledger;"
         "from raysweep.errors import DiskError;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); opened = Ledger(Path(sys.argv[1])); opened.append(ENTRIES[0]);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (len(encode(ENTRIES[0])) + 30,) * 2)\n"

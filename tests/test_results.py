@@ -10,10 +10,11 @@ from pyarrow import parquet
 from scripted_sweep import METRICS, at, ended, evaluated, finals, proposed, started, sweep
 
 from raysweep import results
+from raysweep.entries import encode
 from raysweep.errors import DiskError, SweepFolderError
 from raysweep.frames import COLUMNS
 from raysweep.jobs import Outcome
-from raysweep.ledger import Ledger, encode
+from raysweep.ledger import Ledger
 from raysweep.results import Results
 from raysweep.state import fold
 

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 import raysweep
-from raysweep import environment, ledger
+from raysweep import entries, environment, ledger
 from raysweep.config.load import parse
+from raysweep.entries import JobAccepted
 from raysweep.errors import ClusterError, RaysweepError, SweepFolderError
 from raysweep.jobs import Outcome
-from raysweep.ledger import JobAccepted
 from raysweep.sweep import Options, run_sweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore")]
@@ -175,7 +175,7 @@ def test_a_signal_ends_a_sweep_cleanly(synthetic, tmp_path, number, code):
     results = raysweep.load(folder)
     assert {Outcome.CANCELLED} == set(outcomes(results).values())
     assert number.name in results.state.ended.reason
-    assert list(ledger.read(folder)) == [ledger.decode(line) for line in printed.splitlines()]
+    assert list(ledger.read(folder)) == [entries.decode(line) for line in printed.splitlines()]
     for job in (folder / "jobs").iterdir():
         assert (job / "cancelled.json").is_file()
 

@@ -22,8 +22,8 @@ from scripted_sweep import (
 )
 
 from raysweep.clock import SimulatedClock
+from raysweep.entries import decode
 from raysweep.jobs import Outcome
-from raysweep.ledger import decode
 from raysweep.state import SweepState, fold
 from raysweep.views.frame import frame
 from raysweep.views.pace import left_s, savings

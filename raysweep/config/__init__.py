@@ -9,6 +9,7 @@ from raysweep.config.sections import (
     LoraTrainer,
     RandomSearch,
     SyntheticTrainer,
+    Threshold,
 )
 from raysweep.config.sweep import SweepConfig
 
@@ -21,6 +22,7 @@ __all__ = [
     "RandomSearch",
     "SweepConfig",
     "SyntheticTrainer",
+    "Threshold",
     "load_config",
     "to_yaml",
 ]

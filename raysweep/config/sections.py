@@ -200,13 +200,29 @@ class Asha(Section):
     """Keep the best 1/eta at each rung."""
 
 
+class Threshold(Section):
+    """Stops a trial that is worse at a rung than the value given for it, whatever the others do."""
+
+    kind: Literal["threshold"]
+    metric: str | None = None
+    """None: the objective."""
+    mode: Literal["auto", "max", "min"] = "auto"
+    """Of that metric."""
+    rungs: tuple[Annotated[float, Field(gt=0)], ...]
+    """Where trials are judged, ascending, all below a trial's own budget."""
+    values: tuple[float, ...]
+    """The worst value that goes on, one a rung."""
+    unit: Literal["epochs", "examples", "fraction"] = "epochs"
+    """What the rungs count; `fraction` is of the trial's own budget."""
+
+
 class NoEarlyStopping(Section):
     """Every trial runs to its end."""
 
     kind: Literal["none"]
 
 
-EarlyStoppingSection = Annotated[Asha | NoEarlyStopping, Field(discriminator="kind")]
+EarlyStoppingSection = Annotated[Asha | Threshold | NoEarlyStopping, Field(discriminator="kind")]
 
 
 class EvaluationSection(Section):
@@ -214,6 +230,15 @@ class EvaluationSection(Section):
 
     every_epochs: Annotated[float, Field(ge=0.01)] = 0.5
     """On the validation split, besides at the rungs and at the end."""
+
+
+class RetriesSection(Section):
+    """What becomes of a trial whose machine or host failed."""
+
+    attempts: Annotated[int, Field(ge=1)] = 4
+    """How often a trial is tried in all; only faults of the machine or the host count."""
+    wait_s: Annotated[float, Field(ge=0)] = 5.0
+    """Before the second attempt; four times as long before each further one."""
 
 
 class FinalSection(Section):

@@ -16,9 +16,11 @@ from raysweep.config.sections import (
     HyperoptSearch,
     ObjectiveSection,
     PromptSection,
+    RetriesSection,
     SearchSection,
     Section,
     TaskSection,
+    Threshold,
     TrainerSection,
 )
 from raysweep.dimensions import ParamValue, SpaceError
@@ -50,6 +52,8 @@ class SweepConfig(Section):
     """Which trials end early."""
     evaluation: EvaluationSection = EvaluationSection()
     """When trials are measured."""
+    retries: RetriesSection = RetriesSection()
+    """What becomes of a trial whose machine or host failed."""
     final: FinalSection = FinalSection()
     """What happens after the search."""
     trials: Annotated[int, Field(ge=1)] = 24
@@ -88,9 +92,12 @@ class SweepConfig(Section):
                 space.complete(point)
             except SpaceError as error:
                 raise ValueError(f"search.points.{number}: {error}") from error
-        rungs = self.early_stopping.rungs if isinstance(self.early_stopping, Asha) else ()
+        rungs = self.early_stopping.rungs if isinstance(self.early_stopping, Asha | Threshold) else ()
         if list(rungs) != sorted(set(rungs)):
             raise ValueError(f"early_stopping.rungs: {list(rungs)} must ascend, each once")
+        if isinstance(self.early_stopping, Threshold) and len(rungs) != len(self.early_stopping.values):
+            given = list(self.early_stopping.values)
+            raise ValueError(f"early_stopping.values: {given} for the rungs {list(rungs)}; give one a rung")
         _ = self.goal, self.stopping_goal  # refuses a metric whose direction nobody knows
         return self
 
@@ -108,7 +115,7 @@ class SweepConfig(Section):
     @property
     def stopping_goal(self) -> Goal:
         """What early stopping compares."""
-        if isinstance(self.early_stopping, Asha) and self.early_stopping.metric is not None:
+        if isinstance(self.early_stopping, Asha | Threshold) and self.early_stopping.metric is not None:
             return _goal(self.early_stopping.metric, self.early_stopping.mode)
         return self.goal
 

@@ -81,6 +81,35 @@ class NoPruning:
         return Continue()
 
 
+class Threshold:
+    """Stops a trial that is worse at a rung than the bound given for it; it sees nothing but the trial's own curve.
+
+    Raises ConfigError unless there is one bound a rung.
+    """
+
+    def __init__(self, rungs: Rungs, bounds: Sequence[float], goal: Goal) -> None:
+        if len(bounds) != len(rungs.levels):
+            raise ConfigError(f"values: {list(bounds)} for the rungs {list(rungs.levels)}; give one a rung")
+        self._rungs = rungs
+        self._bounds = tuple(bounds)
+        self._goal = goal
+
+    def rungs_for(self, budget: float) -> tuple[float, ...]:
+        """The trial's own rungs, absolute."""
+        return self._rungs.within(budget)
+
+    def decide(self, number: int, resource: float, value: float, budget: float) -> Decision:
+        """Whether the value is as good as the highest rung that was reached demands; the last evaluation is none."""
+        levels = self.rungs_for(budget)
+        place = _highest_reached(levels, resource)
+        if place < 0 or resource >= budget or self._is_good(value, self._bounds[place]):
+            return Continue()
+        return Stop(levels[place], self._bounds[place], value)
+
+    def _is_good(self, value: float, bound: float) -> bool:
+        return not math.isnan(value) and self._goal.reached(value, bound)
+
+
 class Asha:
     """Stops a trial that is not among the best 1/eta of those that have come to its rung so far.
 

@@ -67,6 +67,9 @@ class LoraTrainer:
         """None: local jobs live in their callers, and no host lists them."""
         return ()
 
+    def cancel(self, job_id: str) -> None:
+        """Nothing: there is no host."""
+
     def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
         """One prediction an example, by the model in this folder."""
         from raysweep.engine.batches import Collator

@@ -105,6 +105,9 @@ class SyntheticTrainer:
         """None: a synthetic job lives and dies with its process."""
         return ()
 
+    def cancel(self, job_id: str) -> None:
+        """Nothing: there is no host."""
+
     def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
         """Right as often as the model is good; the same rows are hard for every model."""
         made = _Model(**json.loads(Path(model).read_text(encoding="utf-8")))

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from raysweep.clock import Clock
+from raysweep.entries import CancelRequested, Evaluated, JobAccepted, SweepEnded, TrialEnded, TrialProposed
 from raysweep.errors import Fault, JobFailed, RaysweepError
 from raysweep.goal import Goal
 from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
-from raysweep.ledger import CancelRequested, Evaluated, JobAccepted, SweepEnded, TrialEnded, TrialProposed
 from raysweep.recorder import Recorder
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.search.prune import Pruner, Stop

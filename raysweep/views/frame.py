@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.ledger import SweepStarted
+from raysweep.entries import SweepStarted
 from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import counts, ended, left_s, running, savings
 from raysweep.views.rows import STYLES, live_rows
@@ -70,12 +70,12 @@ def _head(
     left, over = left_s(state, setting, now), sum(counts(state).values())
     saved = savings(state, setting)
     title = Text.assemble(("raysweep ", "dim"), (one_line(started.name), "bold"), f" {started.sweep_id}")
-    time = elapsed((now - started.at).total_seconds()) + (f", {about(left)} left" if left is not None else "")
+    time = elapsed(state.elapsed_s(now)) + (f", {about(left)} left" if left is not None else "")
     share = f", {saved.share:.0%} saved by stopping" if saved.share else ""
     trained = Text(f"{tokens(saved.trained_tokens)} tokens{share}", style="dim")
     where = ", ".join(part for part in (one_line(setting.cluster), f"{setting.concurrency} at once") if part)
-    of = Text(f" {over} of {started.trials} ended, {time}")
-    bar = ProgressBar(started.trials, over, max(8, width - of.cell_len - 1), complete_style="green")
+    of = Text(f" {over} of {state.n_trials} ended, {time}")
+    bar = ProgressBar(state.n_trials, over, max(8, width - of.cell_len - 1), complete_style="green")
     return [
         _ends(title, Text(where, style="dim"), width),
         _ends(Text(str(setting.folder), style="dim"), trained, width),

@@ -75,7 +75,7 @@ def left_s(state: SweepState, setting: Setting, now: datetime) -> float | None:
     durations = [(trial.ended.at - trial.proposed.at).total_seconds() for trial in over if trial.ended]
     mean = (sum(durations) + sum(ages)) / len(durations)
     rests = [_rest_s(trial, age, mean, setting) for trial, age in zip(live, ages, strict=True)]
-    waiting = max(0, state.started.trials - len(state.trials))
+    waiting = max(0, state.n_trials - len(state.trials))
     return max([(sum(rests) + waiting * mean) / setting.concurrency, *rests])
 
 

@@ -47,9 +47,9 @@ def _head(state: SweepState) -> Iterator[RenderableType]:
         return
     over = sum(counts(state).values())
     text = Text.assemble(("raysweep ", "dim"), (one_line(state.started.name), "bold"), f" {state.started.sweep_id}: ")
-    text.append(f"{over} of {state.started.trials} trials ended")
+    text.append(f"{over} of {state.n_trials} trials ended")
     if state.ended:
-        text.append(f" in {elapsed((state.ended.at - state.started.at).total_seconds())}")
+        text.append(f" in {elapsed(state.elapsed_s(state.ended.at))}")
         yield text
         text = Text(one_line(state.ended.reason), style="dim")
     yield text

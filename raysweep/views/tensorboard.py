@@ -11,8 +11,8 @@ from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndI
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import hparams, scalar
 
+from raysweep.entries import Entry, Evaluated, TrialEnded, TrialProposed
 from raysweep.jobs import Outcome
-from raysweep.ledger import Entry, Evaluated, TrialEnded, TrialProposed
 from raysweep.space import Params, ParamValue
 from raysweep.state import SweepState
 

@@ -7,8 +7,8 @@ from rich.live import Live
 from rich.text import Text
 
 from raysweep.clock import Clock
+from raysweep.entries import Entry, FinalScored, SweepStarted, TrialEnded, encode
 from raysweep.jobs import Outcome
-from raysweep.ledger import Entry, FinalScored, SweepStarted, TrialEnded, encode
 from raysweep.state import SweepState
 from raysweep.views.frame import frame
 from raysweep.views.pace import counts
@@ -137,7 +137,7 @@ class JsonView:
 def trial_line(entry: TrialEnded, state: SweepState) -> str:
     """A trial's end in one line, with the best so far."""
     trial, best = state.trials[entry.trial], state.best
-    total = state.started.trials if state.started else 0
+    total = state.n_trials
     where = f" at epoch {trial.last.epoch:.3g}" if trial.last else ""
     value = f", {state.goal.metric} {metric(state.goal.metric, entry.objective)}" if entry.objective is not None else ""
     why = f": {one_line(entry.reason)}" if entry.reason else ""

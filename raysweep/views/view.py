@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from raysweep.ledger import Entry
+from raysweep.entries import Entry
 from raysweep.space import Params
 from raysweep.state import SweepState
 

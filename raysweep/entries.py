@@ -1,0 +1,208 @@
+"""What a ledger can say: typed entries, and each as one line of JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+
+from raysweep.dimensions import Params, as_param
+from raysweep.errors import Fault
+from raysweep.jobs import Outcome
+
+SCHEMA_VERSION = 2
+"""Of the entries below; written into the first one. 1 had no checksums, sessions or interruptions; it is still read."""
+
+
+@dataclass(frozen=True)
+class SweepStarted:
+    """A sweep began; always the first entry."""
+
+    at: datetime
+    sweep_id: str
+    name: str
+    metric: str
+    """The objective's."""
+    mode: str
+    """Whether `max` or `min` of it is better."""
+    trials: int
+    """How many the sweep may make."""
+    data_fingerprint: str
+    raysweep_version: str
+    schema_version: int = SCHEMA_VERSION
+    folder: str | None = None
+    """The sweep's own, absolute; None before schema version 2."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """A digest of each section of the settings that a sweep's results rest on; empty before schema version 2."""
+
+
+@dataclass(frozen=True)
+class SweepResumed:
+    """The sweep goes on in another session."""
+
+    at: datetime
+    trials: int
+    """How many the sweep may make from now on."""
+    raysweep_version: str
+
+
+@dataclass(frozen=True)
+class TrialProposed:
+    """The intent to run a trial; on disk before its actor exists."""
+
+    at: datetime
+    trial: int
+    attempt: int
+    key: str
+    params: Params
+    """Complete: sampled, fixed and the trainer's defaults."""
+    sampled: tuple[str, ...]
+    """Names of the params that the space gave."""
+    reserved_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class JobAccepted:
+    """The trainer took the job."""
+
+    at: datetime
+    trial: int
+    attempt: int
+    job_id: str
+    host: str
+    """The machine that owns it."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One evaluation, exactly once."""
+
+    at: datetime
+    trial: int
+    attempt: int
+    epoch: float
+    examples: int
+    trained_tokens: int
+    metrics: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class TrialInterrupted:
+    """Nobody works on the trial any more, though it has not ended: it waits to be taken up again."""
+
+    at: datetime
+    trial: int
+    attempt: int
+    fault: Fault | None
+    """Whose it was; None where its driver went away. Only faults count towards the limit of attempts."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class CancelRequested:
+    """The driver decided to stop a trial before its end."""
+
+    at: datetime
+    trial: int
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """The trial is over; nothing more is spent on it."""
+
+    at: datetime
+    trial: int
+    outcome: Outcome
+    reason: str
+    """Empty for a completed trial."""
+    objective: float | None
+    """The last evaluation's; None for one that failed or errored, or had none."""
+    model: str | None
+    trained_tokens: int
+    usd: float | None = None
+
+
+@dataclass(frozen=True)
+class FinalScored:
+    """A model was scored after the search, on a split that ranked no trial."""
+
+    at: datetime
+    name: str
+    """`best` or `tfidf`."""
+    trial: int | None
+    split: str
+    metrics: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class SweepEnded:
+    """The sweep is over; always the last entry of a session."""
+
+    at: datetime
+    reason: str
+    signal: str | None = None
+    """The signal that ended it, `SIGINT` or `SIGTERM`; None for an end of its own."""
+
+
+Entry = (
+    SweepStarted
+    | SweepResumed
+    | TrialProposed
+    | JobAccepted
+    | Evaluated
+    | TrialInterrupted
+    | CancelRequested
+    | TrialEnded
+    | FinalScored
+    | SweepEnded
+)
+_KINDS: Mapping[str, type[Entry]] = {
+    kind.__name__: kind
+    for kind in (
+        SweepStarted,
+        SweepResumed,
+        TrialProposed,
+        JobAccepted,
+        Evaluated,
+        TrialInterrupted,
+        CancelRequested,
+        TrialEnded,
+        FinalScored,
+        SweepEnded,
+    )
+}
+
+
+def encode(entry: Entry) -> str:
+    """The entry as one line of JSON; raises ValueError for a number that is not finite."""
+    return json.dumps({"entry": type(entry).__name__, **asdict(entry)}, default=_encode_value, allow_nan=False)
+
+
+def decode(line: str) -> Entry:
+    """The entry on a line; raises ValueError, KeyError or TypeError for anything else."""
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise TypeError("not an object")
+    kind = _KINDS[values.pop("entry")]
+    names = {field.name for field in fields(kind)}
+    unknown = values.keys() - names
+    if unknown:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    if "at" in values:
+        values["at"] = datetime.fromisoformat(values["at"])
+    if "outcome" in values:
+        values["outcome"] = Outcome(values["outcome"])
+    if values.get("fault") is not None:
+        values["fault"] = Fault(values["fault"])
+    if "params" in values:
+        values["params"] = {name: as_param(value) for name, value in values["params"].items()}
+    if "sampled" in values:
+        values["sampled"] = tuple(values["sampled"])
+    return kind(**values)
+
+
+def _encode_value(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} cannot be written to the ledger")
