@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # pip compiles what it installs, so that Ray's many processes start from byte code.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup tune test check format bench bench-search lock clean
+.PHONY: setup tune test check format bench bench-search ray-contract lock clean
 
 setup: $(VENV)/.assets
 
@@ -44,9 +44,13 @@ bench: setup
 bench-search: setup
 	$(BIN)/python benchmarks/replay.py
 
+# What raysweep takes for granted of Ray, on the oldest supported, the pinned and the newest; 0.7 GB of disk for each.
+ray-contract: $(VENV)/.installed
+	$(BIN)/python scripts/ray_contract.py
+
 # Versions only: no hosts and no hashes, so that any registry and any build of torch will do.
 lock: $(VENV)/.installed
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/ @ .*//; s/+cpu$$//' | sort -f > requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-ray .pytest_cache .mypy_cache .ruff_cache

@@ -69,10 +69,10 @@ def savings(runs: tuple[Run, ...], n_orders: int) -> None:
 def learning(n_seeds: int) -> None:
     """Whether the last 20 of 60 suggestions are better than at random, on a noisy formula."""
     print(f"\nLast 20 of 60 suggestions on a noisy peak, mean score, {n_seeds} seeds")
-    means = {kind: np.array([_last_third(kind, seed) for seed in range(n_seeds)]) for kind in ("random", "hyperopt")}
+    kinds: list[ProposerKind] = ["random", "hyperopt", "optuna"]
+    means = {kind: np.array([_last_third(kind, seed) for seed in range(n_seeds)]) for kind in kinds}
     for kind, values in means.items():
-        print(f"{kind:10} {spread(values)}")
-    print(f"hyperopt is better in {int((means['hyperopt'] > means['random']).sum())} of {n_seeds}")
+        print(f"{kind:10} {spread(values)}, above random in {int((values > means['random']).sum())} of {n_seeds}")
 
 
 def equal_tokens(title: str, runs: tuple[Run, ...], surrogate: Surrogate | None, n_seeds: int) -> None:
@@ -80,7 +80,8 @@ def equal_tokens(title: str, runs: tuple[Run, ...], surrogate: Surrogate | None,
     print(f"\nSweeps of {N_TRIALS} trials against random full runs at equal tokens; {title}; {n_seeds} seeds")
     titles = f"{'random full':>12} {'difference':>11} {'interval':>18} {'won/lost':>9}"
     print(f"{'arm':34} {'best':>7} {'tokens saved':>22} {titles}")
-    for kind in ("random", "hyperopt"):
+    kinds: list[ProposerKind] = ["random", "hyperopt", "optuna"]
+    for kind in kinds:
         for ladder in (None, *LADDERS[:3]):
             sweeps = [_sweep(kind, runs, surrogate, _pruner(ladder), seed) for seed in range(n_seeds)]
             best = np.array([_best(sweep) for sweep in sweeps])

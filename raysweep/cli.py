@@ -1,25 +1,29 @@
-"""The command line: `raysweep tune`, `check`, `assets` and `schema`."""
+"""The command line: what to type, and the code that each command ends with."""
 
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
 
-from raysweep import assets
+from raysweep import assets, folder, results
 from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock
 from raysweep.config import SweepConfig, load_config
+from raysweep.config.identity import SESSION_SETTINGS
 from raysweep.config.load import shipped_names
 from raysweep.errors import ConfigError, RaysweepError
+from raysweep.views.console import own_console
 from raysweep.views.terminal import Mode, make_view
 from raysweep.views.view import Setting, View
+
+if TYPE_CHECKING:
+    from raysweep.sweep import Options
 
 USAGE_CODE = 2
 """The exit code of bad input."""
@@ -55,35 +59,70 @@ def _tune(arguments: Sequence[str]) -> int:
     """Run a sweep to its end and print what it found."""
     parser = _parser("tune", _tune)
     _add_config(parser)
-    parser.add_argument(
-        "--cluster",
-        default="auto",
-        metavar="auto|local|HOST:PORT",
-        help="auto joins the Ray cluster of $RAY_ADDRESS or of a head on this host, else starts one (default: auto)",
-    )
-    parser.add_argument("--view", choices=get_args(Mode), default="auto", help="what the terminal shows")
-    parser.add_argument("--quiet", action="store_const", const="quiet", dest="view", help="only errors and the end")
-    parser.add_argument("--json", action="store_const", const="json", dest="view", help="one JSON object a line")
+    _add_running(parser)
     parser.add_argument("--folder", type=Path, help="the sweep's folder (default: a new one in runs_folder)")
-    parser.add_argument("--no-dashboard", action="store_true", help="start no Ray dashboard")
     parsed = parser.parse_intermixed_args(arguments)
     config = _config(parsed.words)
-    view: Mode = parsed.view
-    console = _own_console(view)
-    # Ray takes seconds to import, which `check` and `--help` should not pay.
-    from raysweep.sweep import Options, run_sweep
+    from raysweep.sweep import run_sweep
 
-    def show(setting: Setting) -> View:
-        return make_view(view, setting, RealClock(), console)
+    return _end_code(run_sweep(config, _options(parsed)))
 
-    found = run_sweep(config, Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder))
-    ended = found.state.ended
-    if ended and ended.signal:
-        return SIGNAL_CODES[ended.signal]
-    if found.best is None:
-        print("raysweep: no trial has completed; the table says why", file=sys.stderr)
-        return 1
+
+def _resume(arguments: Sequence[str]) -> int:
+    """Go on with a sweep that was interrupted or died, or give one that has ended more trials."""
+    parser = _parser("resume", _resume)
+    _add_run(parser)
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help=f"settings that may change, such as trials=60: {', '.join(SESSION_SETTINGS)}",
+    )
+    _add_running(parser)
+    parser.set_defaults(folder=None)
+    parsed = parser.parse_intermixed_args(arguments)
+    from raysweep.sweep import resume_sweep
+
+    before = results.load(folder.find(parsed.run)).state
+    found = resume_sweep(parsed.run, parsed.overrides, _options(parsed))
+    if found.state.n_sessions == before.n_sessions:
+        why = found.state.ended.reason if found.state.ended else ""
+        print(f"raysweep: nothing is left to do ({why}); for more trials: resume {parsed.run} trials=N")
+    return _end_code(found)
+
+
+def _stop(arguments: Sequence[str]) -> int:
+    """Stop one trial of a sweep by hand, whether its driver is alive or not."""
+    parser = _parser("stop", _stop)
+    _add_run(parser)
+    parser.add_argument("trial", type=int, help="the trial's number")
+    parsed = parser.parse_args(arguments)
+    from raysweep.steering import stop_trial
+
+    print(stop_trial(folder.find(parsed.run), parsed.trial, RealClock()))
     return 0
+
+
+def _reconcile(arguments: Sequence[str]) -> int:
+    """Make the trainer's host agree with the ledger: cancel jobs that no trial owns."""
+    parser = _parser("reconcile", _reconcile)
+    _add_run(parser)
+    parser.add_argument(
+        "--cancel", action="store_true", help="cancel the jobs of unfinished trials too, where no driver is alive"
+    )
+    parsed = parser.parse_args(arguments)
+    from raysweep.steering import reconcile_run
+
+    done = reconcile_run(folder.find(parsed.run), RealClock(), is_over=parsed.cancel)
+    for cancelled in done.cancelled:
+        print(f"cancelled {cancelled.job.id}: {cancelled.reason}")
+    for adopted in done.adopted:
+        print(f"kept {adopted.job.id}: trial {adopted.trial} goes on with it")
+    for problem in done.problems:
+        print(f"raysweep: {problem}", file=sys.stderr)
+    if not (done.cancelled or done.adopted or done.problems):
+        print("nothing to do: no job without an owner")
+    return 1 if done.problems else 0
 
 
 def _check(arguments: Sequence[str]) -> int:
@@ -125,6 +164,9 @@ def _schema(arguments: Sequence[str]) -> int:
 
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "tune": _tune,
+    "resume": _resume,
+    "stop": _stop,
+    "reconcile": _reconcile,
     "check": _check,
     "assets": _assets,
     "schema": _schema,
@@ -132,7 +174,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
 
 
 def _overview() -> str:
-    lines = [f"  {name:<8}{command.__doc__}" for name, command in _COMMANDS.items()]
+    lines = [f"  {name:<10}{command.__doc__}" for name, command in _COMMANDS.items()]
     return "\n".join(
         [
             "usage: raysweep COMMAND …   (raysweep COMMAND --help says more)",
@@ -146,6 +188,46 @@ def _overview() -> str:
 
 def _parser(name: str, command: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(prog=f"raysweep {name}", description=command.__doc__)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a sweep's folder, or its id where that lies in runs")
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cluster",
+        default="auto",
+        metavar="auto|local|HOST:PORT",
+        help="auto joins the Ray cluster of $RAY_ADDRESS or of a head on this host, else starts one (default: auto)",
+    )
+    parser.add_argument("--view", choices=get_args(Mode), default="auto", help="what the terminal shows")
+    parser.add_argument("--quiet", action="store_const", const="quiet", dest="view", help="only errors and the end")
+    parser.add_argument("--json", action="store_const", const="json", dest="view", help="one JSON object a line")
+    parser.add_argument("--no-dashboard", action="store_true", help="start no Ray dashboard")
+
+
+def _options(parsed: argparse.Namespace) -> "Options":
+    # What it stands on takes seconds to import, which `check` and `--help` should not pay.
+    from raysweep.sweep import Options
+
+    view: Mode = parsed.view
+    console = own_console(view)
+
+    def show(setting: Setting) -> View:
+        return make_view(view, setting, RealClock(), console)
+
+    return Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder)
+
+
+def _end_code(found: results.Results) -> int:
+    ended = found.state.ended
+    if ended and ended.signal:
+        return SIGNAL_CODES[ended.signal]
+    if found.best is None:
+        print("raysweep: no trial has completed; the table says why", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -163,24 +245,6 @@ def _config(words: Sequence[str]) -> SweepConfig:
     if len(sources) > 1:
         raise ConfigError(f"{' '.join(sources)}: one config at most; overrides are written key=value")
     return load_config(sources[0] if sources else None, [word for word in words if "=" in word])
-
-
-class _Terminal(Console):
-    """A console whose reader may go away: the sweep goes on without being looked at."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise, where rich would end the whole program."""
-        raise BrokenPipeError
-
-
-def _own_console(view: Mode) -> Console:
-    """The terminal; where a machine reads, a stream of our own: Ray's own processes print to stdout at times."""
-    if view not in ("json", "quiet", "plain") and sys.stdout.isatty():
-        return _Terminal()
-    sys.stdout.flush()
-    ours = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return _Terminal(file=ours, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ class Clock(Protocol):
         """The moment, aware, in UTC."""
         ...
 
+    def sleep_s(self, seconds: float) -> None:
+        """Let so much time pass."""
+        ...
+
 
 class RealClock:
     """The machine's own clock."""
@@ -28,6 +32,10 @@ class RealClock:
     def now(self) -> datetime:
         """The moment, aware, in UTC."""
         return datetime.now(UTC)
+
+    def sleep_s(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
 
 
 @dataclass
@@ -44,6 +52,10 @@ class SimulatedClock:
     def now(self) -> datetime:
         """The simulated moment, aware, in UTC."""
         return self.start + timedelta(seconds=self.elapsed_s)
+
+    def sleep_s(self, seconds: float) -> None:
+        """Move on, at once."""
+        self.elapsed_s += seconds
 
     def advance_to(self, elapsed_s: float) -> None:
         """Move on; raises ValueError when asked to go back."""

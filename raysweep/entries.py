@@ -33,6 +33,8 @@ class SweepStarted:
     """The sweep's own, absolute; None before schema version 2."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """A digest of each section of the settings that a sweep's results rest on; empty before schema version 2."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """What each of the sweep's own metrics means, by name without the split's prefix."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,9 @@ _KINDS: Mapping[str, type[Entry]] = {
         SweepEnded,
     )
 }
+_FIELDS: Mapping[type[Entry], frozenset[str]] = {
+    kind: frozenset(each.name for each in fields(kind)) for kind in _KINDS.values()
+}
 
 
 def encode(entry: Entry) -> str:
@@ -181,28 +186,56 @@ def encode(entry: Entry) -> str:
 
 def decode(line: str) -> Entry:
     """The entry on a line; raises ValueError, KeyError or TypeError for anything else."""
-    values = json.loads(line)
+    values = _parse(line)
     if not isinstance(values, dict):
         raise TypeError("not an object")
     kind = _KINDS[values.pop("entry")]
-    names = {field.name for field in fields(kind)}
-    unknown = values.keys() - names
+    unknown = values.keys() - _FIELDS[kind]
     if unknown:
         raise ValueError(f"unknown fields {sorted(unknown)}")
-    if "at" in values:
-        values["at"] = datetime.fromisoformat(values["at"])
+    values["at"] = datetime.fromisoformat(values["at"])
+    if values["at"].tzinfo is None:
+        raise ValueError("a time without its zone")
     if "outcome" in values:
         values["outcome"] = Outcome(values["outcome"])
     if values.get("fault") is not None:
         values["fault"] = Fault(values["fault"])
     if "params" in values:
-        values["params"] = {name: as_param(value) for name, value in values["params"].items()}
+        values["params"] = {name: as_param(value) for name, value in dict(values["params"]).items()}
     if "sampled" in values:
         values["sampled"] = tuple(values["sampled"])
     return kind(**values)
+
+
+def version_of(line: str) -> tuple[int, str]:
+    """The schema version of a ledger with this first line, and the raysweep that wrote it; decodes nothing else.
+
+    Raises ValueError, KeyError or TypeError where no ledger begins so.
+    """
+    values = _parse(line)
+    if not isinstance(values, dict):
+        raise TypeError("not an object")
+    version = values["schema_version"] if values["entry"] == SweepStarted.__name__ else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError("a ledger begins with SweepStarted and its schema version")
+    return version, str(values["raysweep_version"])
+
+
+def _parse(line: str) -> object:
+    try:
+        return _DECODER.decode(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _encode_value(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{value!r} cannot be written to the ledger")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -11,6 +11,11 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "raysweep"
 
 
+def mark(name: str, value: str) -> None:
+    """Give this process's children a variable by which they can be told from everybody else's."""
+    os.environ[name] = value
+
+
 def ray_address() -> str | None:
     """The cluster that $RAY_ADDRESS names, if it names one."""
     return os.environ.get("RAY_ADDRESS") or None
@@ -24,6 +29,9 @@ def prepare_for_ray() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if "ray" not in sys.modules:  # Ray's core reads it at import: a change after that splits driver and cluster
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # On Linux too: else Ray takes the machine's own address for 127.0.0.1, and every port listens to the whole network.
+    # A cluster that is joined keeps its addresses.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # our own view owns the terminal
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # we write TensorBoard and tables ourselves
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # heartbeats carry no objective

@@ -36,6 +36,9 @@ COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
         "outcome": ColumnDoc("string", "completed, pruned, failed, errored or cancelled; null while it runs."),
         "reason": ColumnDoc("string", "Why it ended so; empty for a completed trial, null while it runs."),
         "attempts": ColumnDoc("int64", "How many tries it took, this one included."),
+        "interruptions": ColumnDoc(
+            "string", "Whose fault each attempt's end before the trial's was, and why; empty where there was none."
+        ),
         "objective": ColumnDoc("float64", "What the trial is ranked by: its last evaluation's, once it has ended."),
         "epoch": ColumnDoc("float64", "Passes over the training examples up to the last evaluation."),
         "trained_tokens": ColumnDoc("int64", "Non-padding training tokens so far, as far as they are known."),
@@ -69,7 +72,7 @@ Row = Mapping[str, Cell]
 def trials_table(state: SweepState) -> "pa.Table":
     """One row a trial, in order of their numbers; an absent metric, or a param of a branch not taken, is null."""
     trials = [state.trials[number] for number in sorted(state.trials)]
-    metrics = _metric_docs(trials, taken=COLUMNS)
+    metrics = _metric_docs(state, taken=COLUMNS)
     params = _param_docs(trials)
     rows = [_trial_row(trial) | _metric_cells(trial, metrics) | _param_cells(trial, params) for trial in trials]
     return _table(rows, {**COLUMNS, **metrics, **params})
@@ -78,7 +81,7 @@ def trials_table(state: SweepState) -> "pa.Table":
 def evaluations_table(state: SweepState) -> "pa.Table":
     """One row an evaluation, by trial and then in the order they came."""
     trials = [state.trials[number] for number in sorted(state.trials)]
-    metrics = _metric_docs(trials, taken=EVALUATION_COLUMNS)
+    metrics = _metric_docs(state, taken=EVALUATION_COLUMNS)
     rows = [
         {
             "trial": one.trial,
@@ -108,6 +111,7 @@ def _trial_row(trial: TrialState) -> dict[str, Cell]:
         "outcome": str(ended.outcome) if ended else None,
         "reason": ended.reason if ended else None,
         "attempts": trial.attempts,
+        "interruptions": "; ".join(f"{one.fault or 'driver'}: {one.reason}" for one in trial.interruptions),
         "objective": ended.objective if ended else None,
         "epoch": last.epoch if last else None,
         "trained_tokens": trial.trained_tokens,
@@ -125,16 +129,17 @@ def _metric_column(name: str, taken: Mapping[str, ColumnDoc]) -> str:
     return f"metrics/{name}" if name in taken else name
 
 
-def _metric_docs(trials: Sequence[TrialState], taken: Mapping[str, ColumnDoc]) -> dict[str, ColumnDoc]:
-    names = metric_names(one for trial in trials for one in trial.evaluations)
-    return {_metric_column(name, taken): ColumnDoc("float64", _metric_help(name)) for name in names}
+def _metric_docs(state: SweepState, taken: Mapping[str, ColumnDoc]) -> dict[str, ColumnDoc]:
+    names = metric_names(one for number in sorted(state.trials) for one in state.trials[number].evaluations)
+    helps = {name: doc.help for name, doc in METRICS.items()} | dict(state.started.metrics if state.started else {})
+    return {_metric_column(name, taken): ColumnDoc("float64", _metric_help(name, helps)) for name in names}
 
 
-def _metric_help(name: str) -> str:
+def _metric_help(name: str, helps: Mapping[str, str]) -> str:
     split, _, bare = name.partition("_")
     split = {"val": "validation", "test": "test", "train": "training"}.get(split, "")
-    if split and bare in METRICS:
-        return f"On the {split} split: {METRICS[bare].help}"
+    if split and bare in helps:
+        return f"On the {split} split: {helps[bare]}"
     return f"The trainer's metric {name}."
 
 

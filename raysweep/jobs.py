@@ -57,7 +57,12 @@ class JobSpec:
     @property
     def key(self) -> str:
         """Names the attempt at the trainer, for ever."""
-        return f"{self.sweep_id}-{self.trial:04d}-{self.attempt}"
+        return key_of(self.sweep_id, self.trial, self.attempt)
+
+
+def key_of(sweep_id: str, trial: int, attempt: int) -> str:
+    """The key of an attempt; it travels on the job, wherever that lives."""
+    return f"{sweep_id}-{trial:04d}-{attempt}"
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
 from raysweep import assets
-from raysweep.config import GridSearch, HyperoptSearch, SweepConfig
+from raysweep.config import SweepConfig
 from raysweep.dataset import DataSettings, Loaded, load
 from raysweep.dimensions import (
     Branch,
@@ -25,14 +25,17 @@ from raysweep.dimensions import (
 )
 from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, ParamDoc, Trainer
+from raysweep.own_metrics import with_own_metrics
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
 from raysweep.rules import SETTINGS, Policy
-from raysweep.search.propose import Proposer, make_proposer
+from raysweep.search.chosen import chosen_proposer
+from raysweep.search.propose import Proposer
 from raysweep.search.prune import Pruner
 from raysweep.space import Space
 from raysweep.task import Task, TaskKind, words_of
 from raysweep.trainers import TrainerRecipe, make_trainer
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
+from raysweep.views.plugin import load_recorders
 
 ASSET = "asset:"
 """What a data source that is an asset begins with."""
@@ -62,16 +65,10 @@ class Ready:
 
     def make_proposer(self) -> Proposer:
         """A fresh proposer; raises ConfigError for a space that it cannot search."""
-        settings = self.config.search
+        config = self.config
         try:
-            return make_proposer(
-                settings.kind,
-                self.space,
-                seed=self.config.seed,
-                n_trials=self.config.trials,
-                points=self.config.points,
-                default_first=not isinstance(settings, GridSearch) and settings.default_first,
-                random_start=settings.random_start if isinstance(settings, HyperoptSearch) else None,
+            return chosen_proposer(
+                config.search, self.space, seed=config.seed, n_trials=config.trials, points=config.points
             )
         except SpaceError as error:
             raise ConfigError(f"search: {error}") from error
@@ -87,11 +84,12 @@ def make_ready(config: SweepConfig) -> Ready:
     Raises InputError, which names the setting, the value and the remedy.
     """
     loaded = load(_data_settings(config), _task(config))
+    loaded = replace(loaded, task=with_own_metrics(loaded.task, config, loaded.splits.validation))
     recipe = TrainerRecipe(config.trainer, loaded.task)
     trainer = make_trainer(recipe)
     capabilities = trainer.describe()
     defaults = {name: doc.default for name, doc in capabilities.params.items()}
-    prompt = {"template": config.prompt.template, "system": config.prompt.system}
+    prompt = {name: value for name, value in config.prompt.model_dump().items() if name in defaults}
     ready = Ready(
         config,
         Space(config.space),
@@ -99,8 +97,10 @@ def make_ready(config: SweepConfig) -> Ready:
         recipe,
         trainer,
         capabilities,
-        {**defaults, **prompt, "label_words": config.prompt.label_words},
+        {**defaults, **prompt},
     )
+    load_recorders(config.recorders)
+    _check_budget(config, capabilities.params)
     _check_params(config.space, capabilities.params)
     _check_metrics(config, capabilities)
     _check_prompts(ready)
@@ -177,6 +177,11 @@ def _dimensions(dimensions: Mapping[str, Dimension], place: str) -> Iterator[tup
                 yield from _dimensions(nested(dimension, branch), f"{place}.{name}.branches.{branch}")
 
 
+def _check_budget(config: SweepConfig, known: Mapping[str, ParamDoc]) -> None:
+    if BUDGET not in known:
+        raise ConfigError(f"trainer.kind: {config.trainer.kind} describes no {BUDGET}, by which trials end; amend it")
+
+
 def _check_params(space: Mapping[str, Dimension], known: Mapping[str, ParamDoc]) -> None:
     for name, place, dimension in _dimensions(space, "space"):
         if name not in known:
@@ -211,7 +216,10 @@ def _check_metrics(config: SweepConfig, capabilities: Capabilities) -> None:
 def _check_prompts(ready: Ready) -> None:
     """Every template and every list of label words that a trial may get."""
     plain = {name: doc.default for name, doc in PROMPT_PARAMS.items()}
-    asked = [(f"prompt.{name}", name, ready.defaults[name]) for name in PROMPT_PARAMS]
+    asked = [(f"prompt.{name}", name, value) for name, value in ready.config.prompt.model_dump().items()]
+    for place, name, value in asked:
+        if name not in ready.defaults and value != plain[name]:
+            raise ConfigError(f"{place}: the trainer {ready.config.trainer.kind} puts no prompts; leave it out")
     for name, place, dimension in _dimensions(ready.config.space, "space"):
         if name in PROMPT_PARAMS:
             asked += [(place, name, value) for value in possible_values(dimension)]

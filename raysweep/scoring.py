@@ -1,7 +1,9 @@
 """From predictions to metrics: one evaluator for every trainer, baseline and split."""
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -9,7 +11,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from raysweep.task import Task
+from raysweep import plugins
+from raysweep.errors import ConfigError, Fault, JobFailed
+from raysweep.functions import find_function
+from raysweep.task import OwnMetric, Task
+
+logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -60,12 +67,13 @@ METRICS: Mapping[str, MetricDoc] = MappingProxyType(
         "coverage": MetricDoc("max", "Share of rows whose answer could be read as one of the labels."),
     }
 )
-"""Every metric that `score` makes, without the split's prefix."""
+"""Every metric that ships, without the split's prefix; a task may bring more."""
 
 
 def metrics_of(task: Task) -> tuple[str, ...]:
-    """The names that `score` gives for such a task."""
-    return tuple(name for name, doc in METRICS.items() if task.is_ordered or not doc.rating_only)
+    """The names that `score` gives for such a task, its own metrics' last."""
+    shipped = tuple(name for name, doc in METRICS.items() if task.is_ordered or not doc.rating_only)
+    return shipped + tuple(one.name for one in task.metrics)
 
 
 def score(
@@ -76,7 +84,7 @@ def score(
     `labels` are the right ones, as strings or as indices; `words` are what a writing model was taught to say for
     each label (none: the labels). An answer that no label can be read from counts as wrong, and as the label
     furthest from the right one. Raises ValueError for lengths that differ, an unknown label, or a number that is
-    not finite.
+    not finite; for the task's own metrics whatever `own_scores` raises.
     """
     if not labels or len(labels) != len(predictions):
         raise ValueError(f"{len(labels)} labels and {len(predictions)} predictions: one each, and at least one row")
@@ -87,7 +95,57 @@ def score(
     if task.is_ordered:
         metrics |= _rating_metrics(task, right, predicted)
         metrics["mse_expected"] = _mse_expected(task, right, predictions, probabilities)
+    metrics |= own_scores(task, [task.labels[place] for place in right], predictions)
     return {name: metrics[name] for name in metrics_of(task)}
+
+
+def own_scores(task: Task, labels: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float | None]:
+    """The task's own metrics, by name; None where the function gives None or a number that is not finite.
+
+    A function that breaks leaves None and a warning in the log, or raises JobFailed, the params' fault, where the
+    sweep cannot do without: it was tried before the sweep began, so what breaks it now is what this model predicts.
+    Raises ConfigError where the function cannot be imported on this machine.
+    """
+    made: dict[str, float | None] = {}
+    for metric in task.metrics:
+        try:
+            made[metric.name] = call_own(metric, task, labels, predictions)
+        except ValueError as error:
+            if metric.is_needed:
+                raise JobFailed(str(error), Fault.PARAMS) from error
+            logger.warning("%s", error)
+            made[metric.name] = None
+    return made
+
+
+def own_function(metric: OwnMetric) -> Callable[..., object]:
+    """The metric's function; raises ConfigError where it cannot be imported on this machine."""
+    try:
+        return find_function(metric.function, plugins.METRICS, metric.folder)
+    except ConfigError as error:
+        raise ConfigError(f"metrics.{metric.name}: {error}") from error
+
+
+def call_own(metric: OwnMetric, task: Task, labels: Sequence[str], predictions: Sequence[Prediction]) -> float | None:
+    """What the metric's function says of these predictions; None also for a number that is not finite.
+
+    Raises ConfigError where it cannot be imported, ValueError for whatever it raises or gives that is no number.
+    """
+    place = f"metrics.{metric.name}"
+    function = own_function(metric)
+    try:
+        value = function(task, labels, predictions)
+    except Exception as error:  # the function is the user's and may raise anything
+        words = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{place}: {metric.function} broke: {words}; mend it, or let it return None there") from error
+    if value is None:
+        return None
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        given = f"{type(value).__name__} {value!r}"
+        raise ValueError(  # noqa: TRY004  # one kind of error for all that a function can do wrong
+            f"{place}: {metric.function} returned {given:.100}, not a number; make it a float, or None"
+        )
+    return float(value) if math.isfinite(value) else None
 
 
 def _index(task: Task, label: str | int) -> int:

@@ -74,6 +74,13 @@ class Space:
                 raise SpaceError(f"{name}: no such dimension with these choices; known: {known}")
         return params
 
+    def project(self, params: Params) -> Params:
+        """The point that `params` hold beside a trainer's defaults: only what exists in the branches taken.
+
+        Raises SpaceError for a dimension whose value is missing or out of range.
+        """
+        return dict(_project(self.dimensions, params))
+
     def names(self) -> tuple[str, ...]:
         """Every param's name that can occur, each once, in the order written."""
         return tuple(dict.fromkeys(_names(self.dimensions)))
@@ -91,6 +98,18 @@ def _complete(dimensions: Mapping[str, Dimension], point: Params) -> Iterator[tu
         yield name, value
         if isinstance(dimension, Branch):
             yield from _complete(nested(dimension, str(value)), point)
+
+
+def _project(dimensions: Mapping[str, Dimension], params: Params) -> Iterator[tuple[str, ParamValue]]:
+    for name, dimension in dimensions.items():
+        if name not in params:
+            raise SpaceError(f"{name}: has no value in these params; it must be in {describe(dimension)}")
+        value = params[name]
+        if not contains(dimension, value):
+            raise SpaceError(f"{name}: {value!r} is not in {describe(dimension)}")
+        yield name, value
+        if isinstance(dimension, Branch):
+            yield from _project(nested(dimension, str(value)), params)
 
 
 def _names(dimensions: Mapping[str, Dimension]) -> Iterator[str]:

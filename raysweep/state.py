@@ -35,6 +35,8 @@ class TrialState:
     attempts: int = 1
     interruptions: tuple[TrialInterrupted, ...] = ()
     """Each time that nobody worked on it any more although it had not ended."""
+    is_waiting: bool = False
+    """Whether it has not ended and nobody works on it: a further attempt is to come."""
     started_at: datetime | None = None
     """When its first attempt was proposed."""
 
@@ -57,11 +59,6 @@ class TrialState:
     def last(self) -> Evaluated | None:
         """Its latest evaluation."""
         return self.evaluations[-1] if self.evaluations else None
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it has not ended and nobody works on it."""
-        return self.ended is None and bool(self.interruptions) and self.interruptions[-1].attempt >= self.attempt
 
     @property
     def attempt(self) -> int:
@@ -139,11 +136,11 @@ class SweepState:
                 return self._with(replace(trial, evaluations=(*trial.evaluations, entry)))
             case TrialInterrupted():
                 trial = self.trials[entry.trial]
-                return self._with(replace(trial, interruptions=(*trial.interruptions, entry)))
+                return self._with(replace(trial, interruptions=(*trial.interruptions, entry), is_waiting=True))
             case CancelRequested():
                 return self._with(replace(self.trials[entry.trial], stopping=entry))
             case TrialEnded():
-                return self._with(replace(self.trials[entry.trial], ended=entry))
+                return self._with(replace(self.trials[entry.trial], ended=entry, is_waiting=False))
             case FinalScored():
                 others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
                 return replace(self, finals=(*others, entry))
@@ -178,4 +175,4 @@ def _proposed(before: TrialState | None, entry: TrialProposed) -> TrialState:
     if before is None:
         return TrialState(proposed=entry, started_at=entry.at)
     n_attempts = before.attempts + (entry.attempt != before.attempt)
-    return replace(before, proposed=entry, job=None, ended=None, stopping=None, attempts=n_attempts)
+    return replace(before, proposed=entry, job=None, ended=None, stopping=None, is_waiting=False, attempts=n_attempts)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 PLACEHOLDER = "{prompt}"
@@ -17,6 +17,20 @@ class TaskKind(StrEnum):
 
 
 @dataclass(frozen=True)
+class OwnMetric:
+    """A metric that the user brings: a function of the task, the right labels and the predictions."""
+
+    name: str
+    """Without the split's prefix."""
+    function: str
+    """`module:function`, or the name of an entry point of the group `raysweep.metrics`."""
+    folder: str | None = None
+    """Where the module lies if it is not installed; absolute, and looked into wherever the metric is made."""
+    is_needed: bool = False
+    """Whether the sweep ranks or stops trials by it: then a trial cannot do without."""
+
+
+@dataclass(frozen=True)
 class Task:
     """A set of labels, in order; for a rating each has a number."""
 
@@ -28,6 +42,8 @@ class Task:
 
     Left empty for a rating they are the labels read as numbers, or 0, 1, 2... where a label is none.
     """
+    metrics: tuple[OwnMetric, ...] = field(default=(), repr=False)  # caches are keyed by the rest
+    """Made besides the shipped ones."""
 
     def __post_init__(self) -> None:
         """Fill in the values of a rating; raises ValueError for labels or values that make no task."""

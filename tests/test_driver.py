@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from raysweep.clock import SimulatedClock
-from raysweep.entries import CancelRequested, JobAccepted, SweepEnded, TrialEnded
+from raysweep.entries import (
+    CancelRequested,
+    Evaluated,
+    JobAccepted,
+    SweepEnded,
+    TrialEnded,
+    TrialInterrupted,
+    TrialProposed,
+)
 from raysweep.errors import DiskError, Fault, JobFailed, RaysweepError
 from raysweep.goal import Goal
 from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
@@ -15,8 +23,9 @@ from raysweep.search.draw import RandomProposer
 from raysweep.search.history import Done, History, Wait
 from raysweep.search.prune import Asha, NoPruning, Rungs
 from raysweep.space import Space
-from raysweep.state import SweepState
-from raysweep.tuning.driver import Driver, Report, Rules
+from raysweep.state import SweepState, fold
+from raysweep.tuning.driver import Driver, Report
+from raysweep.tuning.rules import Rules
 
 GOAL = Goal("val_f1_weighted", "max")
 
@@ -39,7 +48,7 @@ class Deaf:
         assert isinstance(state, SweepState)
 
 
-def make_driver(*, trials=3, concurrency=2, pruner=None, target=None, time_s=None, room=1000, stopping=GOAL):
+def make_driver(*, trials=3, concurrency=2, pruner=None, room=1000, stopping=GOAL, past=(), **rules):
     from raysweep.dimensions import Uniform
 
     space = Space({"learning_rate": Uniform("uniform", 0.0, 1.0)})
@@ -50,12 +59,13 @@ def make_driver(*, trials=3, concurrency=2, pruner=None, target=None, time_s=Non
     def make_spec(suggestion):
         return JobSpec("abcd1234", suggestion.number, 1, suggestion.params, 0, Path("nowhere"), (0.5, 1.0))
 
+    memory.entries.extend(past)
     driver = Driver(
-        Rules(GOAL, stopping, ("learning_rate",), target, time_s),
+        Rules(GOAL, stopping, ("learning_rate",), concurrency=concurrency, **rules),
         history=history,
         pruner=pruner or NoPruning(),
         make_spec=make_spec,
-        recorder=Recorder(memory, Deaf()),
+        recorder=Recorder(memory, Deaf(), fold(past), clock=clock, patience_s=0),
         clock=clock,
     )
     return driver, memory.entries, clock
@@ -271,7 +281,7 @@ def test_a_pruned_trial_whose_last_value_is_missing_is_told_as_the_worst():
     from raysweep.dimensions import Uniform
 
     driver, _, _ = make_driver(pruner=Asha(Rungs((0.5,)), GOAL, eta=2))
-    driver._history._proposer = Listener(Space({"learning_rate": Uniform("uniform", 0.0, 1.0)}), seed=0)
+    driver.history._proposer = Listener(Space({"learning_rate": Uniform("uniform", 0.0, 1.0)}), seed=0)
     driver.suggest(), driver.suggest()
     driver.report(1, evaluated(0.6, 0.25))
     driver.report(0, evaluated(0.3, 0.5))
@@ -280,3 +290,109 @@ def test_a_pruned_trial_whose_last_value_is_missing_is_told_as_the_worst():
     assert not driver.report(1, evaluated(None, 0.5))
 
     assert told == {0: -0.2, 1: -0.2}
+
+
+def failed(fault, reason="it broke"):
+    return Report("job", "host", failure=JobFailed(reason, fault))
+
+
+def test_a_trial_whose_host_failed_is_tried_again_after_a_wait_and_goes_on_where_it_was():
+    driver, entries, clock = make_driver(trials=1, attempts=3, wait_s=5)
+    driver.suggest()
+    driver.report(0, evaluated(0.3))
+
+    assert not driver.report(0, failed(Fault.HOST))
+
+    assert isinstance(driver.suggest(), Wait)
+    clock.advance_to(5)
+    again = driver.suggest()
+    assert (0, 2, 1, "abcd1234-0000-2") == (again.trial, again.attempt, again.n_evaluations, again.key)
+    assert [1, 2] == [entry.attempt for entry in entries if isinstance(entry, TrialProposed)]
+    assert (Fault.HOST, "it broke", 1) == (
+        last(entries, TrialInterrupted).fault,
+        last(entries, TrialInterrupted).reason,
+        last(entries, TrialInterrupted).attempt,
+    )
+    driver.report(0, evaluated(0.4, 1.0, is_final=True))
+    assert last(entries, TrialEnded).outcome is Outcome.COMPLETED
+    assert isinstance(driver.suggest(), Done)
+
+
+def test_attempts_are_bounded_and_the_slot_comes_back():
+    driver, entries, clock = make_driver(trials=2, concurrency=1, attempts=3, wait_s=1)
+    for now_s in (0, 1, 5):
+        clock.advance_to(now_s)
+        assert driver.suggest().trial == 0
+        driver.lose(0, "its process died")
+
+    ended = last(entries, TrialEnded)
+    assert (Outcome.ERRORED, "its process died (attempt 3 of 3)") == (ended.outcome, ended.reason)
+    assert driver.suggest().trial == 1
+
+
+def test_memory_that_runs_out_twice_is_a_result_for_the_search():
+    driver, entries, _ = make_driver(trials=1, attempts=4)
+    driver.suggest()
+    driver.lose(0, "killed", Fault.MEMORY)
+    driver.suggest()
+    driver.report(0, failed(Fault.MEMORY, "no memory for the batch"))
+
+    ended = last(entries, TrialEnded)
+    assert Outcome.FAILED is ended.outcome
+    assert "no memory for the batch" in ended.reason
+
+
+def test_a_lost_actors_job_is_taken_up_under_its_own_key_where_a_host_keeps_it():
+    driver, _, _ = make_driver(trials=1, attempts=3, has_host=True)
+    first = driver.suggest()
+    driver.lose(0, "its process died")
+
+    assert first.key == driver.suggest().key
+
+    driver.report(0, failed(Fault.HOST))
+    assert driver.suggest().key == "abcd1234-0000-2"
+
+
+def test_no_more_trials_are_worked_on_at_once_than_allowed_also_when_some_wait():
+    driver, _, _ = make_driver(trials=4, concurrency=2, attempts=3)
+    driver.suggest(), driver.suggest()
+    driver.lose(0, "gone")
+    driver.lose(1, "gone")
+
+    assert [0, 1] == [driver.suggest().trial, driver.suggest().trial]
+    assert isinstance(driver.suggest(), Wait)
+
+
+def test_an_evaluation_that_comes_twice_is_written_once(caplog):
+    driver, entries, _ = make_driver()
+    driver.suggest()
+    driver.report(0, evaluated(0.3))
+
+    assert driver.report(0, evaluated(0.3))
+
+    assert len([entry for entry in entries if isinstance(entry, Evaluated)]) == 1
+    assert "repeats" in caplog.text
+
+
+def test_a_trial_stopped_by_hand_ends_at_once_and_its_actor_is_stopped_at_its_next_report():
+    driver, entries, _ = make_driver()
+    driver.suggest(), driver.suggest()
+    driver.report(1, evaluated(0.3))
+
+    driver.stop_trial(1, Outcome.CANCELLED, "stopped by hand")
+
+    ended = last(entries, TrialEnded)
+    assert (1, Outcome.CANCELLED, "stopped by hand", 0.3) == (ended.trial, ended.outcome, ended.reason, ended.objective)
+    assert not driver.report(1, evaluated(0.9, 1.0))
+    assert driver.suggest().trial == 2
+
+
+def test_a_waiting_trial_is_cancelled_with_its_sweep():
+    driver, entries, _ = make_driver(attempts=3, wait_s=60)
+    driver.suggest()
+    driver.lose(0, "gone")
+
+    driver.interrupt("SIGTERM")
+    driver.close()
+
+    assert (0, Outcome.CANCELLED) == (last(entries, TrialEnded).trial, last(entries, TrialEnded).outcome)

@@ -15,8 +15,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from raysweep.engine.batches import by_length, epoch_order
 from raysweep.engine.job import STATE
+from raysweep.engine.loop import Training
 from raysweep.engine.quiet import quietly
-from raysweep.errors import Fault, JobFailed
+from raysweep.errors import DiskError, Fault, JobFailed
 from raysweep.task import Message
 
 
@@ -117,16 +118,102 @@ def test_dropout_changes_the_training_but_not_what_the_first_state_answers(encod
     assert without[1].metrics["train_loss"] != dropped[1].metrics["train_loss"]
 
 
-def test_an_evaluation_handed_out_is_not_repeated_by_the_job_that_goes_on(encoder, tmp_path):
+def test_a_job_hands_out_what_is_not_on_record_wherever_it_was_made(encoder, tmp_path):
     work, one = trainer(encoder, tmp_path), spec(tmp_path / "job")
+    whole, end = run_to_end(work.submit(one, refs()))
 
+    for n_known in range(4):
+        kept = replace(at_attempt(one, 1), n_evaluations=n_known)
+        assert (whole[n_known:], end) == run_to_end(work.submit(kept, refs()))
+    lost = replace(at_attempt(one, 2), n_evaluations=2, folder=tmp_path / "anew")
+    again, end_again = run_to_end(work.submit(lost, refs()))
+
+    assert whole[2:] == again
+    assert (end.epoch, end.trained_tokens) == (end_again.epoch, end_again.trained_tokens)
+
+
+def test_a_job_that_is_done_is_final_at_once_without_a_model_in_memory(encoder, tmp_path):
+    one = spec(tmp_path / "job")
+    _, end = run_to_end(trainer(encoder, tmp_path).submit(one, refs()))
+    (encoder / "model.safetensors").rename(encoder / "away")
+
+    try:
+        again = trainer(encoder, tmp_path).submit(replace(at_attempt(one, 1), n_evaluations=3), refs()).advance(0.0)
+    finally:
+        (encoder / "away").rename(encoder / "model.safetensors")
+
+    assert end == again
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "text"])
+def test_a_damaged_state_is_trained_anew_with_a_warning(damage, encoder, tmp_path, caplog):
+    work, one = trainer(encoder, tmp_path), spec(tmp_path / "job")
+    whole, _ = run_to_end(work.submit(one, refs()))
+    path = one.folder / STATE
+    saved = bytearray(path.read_bytes())
+    saved[-9] ^= 1  # a bit of the last tensor, which the format itself would not miss
+    damaged = {"cut": saved[:-100], "flipped": saved, "empty": b"", "text": b"not a state" * 9}
+    path.write_bytes(damaged[damage])
+
+    again, _ = run_to_end(work.submit(replace(one, n_evaluations=1), refs()))
+
+    assert whole[1:] == again
+    assert "damaged" in caplog.text
+
+
+def test_a_folder_that_another_job_works_in_is_waited_for_and_then_refused(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr("raysweep.holding.WAIT_S", 0.4)
+    work, one = trainer(encoder, tmp_path), spec(tmp_path / "job")
+    first = work.submit(one, refs())
+    first.advance(0.0)
+    second = work.submit(at_attempt(one, 1), refs())
+
+    assert second.advance(0.1).epoch == 0.0
+    with pytest.raises(JobFailed, match="another process has worked in it") as caught:
+        second.advance(5.0)
+    first.cancel()
+    third = work.submit(at_attempt(one, 2), refs()).advance(0.0)
+
+    assert caught.value.fault is Fault.HOST
+    assert third.epoch == pytest.approx(2 / 7)
+
+
+def test_a_state_that_cannot_be_written_is_a_disk_error_that_names_the_file(encoder, tmp_path):
+    one = spec(tmp_path / "job")
+    job = trainer(encoder, tmp_path).submit(one, refs())
+    (one.folder / STATE).mkdir(parents=True)
+
+    with pytest.raises(DiskError, match=STATE):
+        run_to_end(job)
+    with pytest.raises(DiskError, match=STATE):
+        job.advance(1.0)
+    (one.folder / STATE).rmdir()
+
+    assert 3 == len(run_to_end(trainer(encoder, tmp_path).submit(at_attempt(one, 1), refs()))[0])
+
+
+def test_memory_that_runs_out_is_memorys_fault(encoder, tmp_path, monkeypatch):
+    def hungry(*_):
+        torch.empty(10**15)
+
+    for greedy in (hungry, lambda *_: bytearray(1 << 62)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "step", greedy)
+            job = trainer(encoder, tmp_path).submit(spec(tmp_path / "job"), refs())
+            with pytest.raises(JobFailed, match="memory ran out") as caught:
+                job.advance(60.0)
+        assert caught.value.fault is Fault.MEMORY
+
+
+def test_a_collapse_is_told_again_to_whoever_goes_on(encoder, tmp_path):
+    work, one = trainer(encoder, tmp_path, max_bad_evaluations=1), spec(tmp_path / "job", learning_rate=5.0)
     first = work.submit(one, refs()).advance(60.0).evaluation
-    others, progress = run_to_end(work.submit(at_attempt(one, 1), refs()))
-    again, progress_again = run_to_end(work.submit(at_attempt(one, 2), refs()))
 
-    assert [first.epoch, *(other.epoch for other in others)] == [0.5, 1.0, 2.0]
-    assert again == []
-    assert progress_again == progress
+    again = work.submit(at_attempt(one, 1), refs())
+
+    assert first == again.advance(60.0).evaluation
+    with pytest.raises(JobFailed, match="collapsed"):
+        again.advance(60.0)
 
 
 def test_cancel_from_another_thread_returns_within_two_seconds_and_saves(encoder, tmp_path):

@@ -194,14 +194,17 @@ def test_a_full_disk_is_named_and_leaves_the_former_file(tmp_path):
 
 
 def test_a_running_sweep_can_be_loaded_while_its_last_line_is_being_written(tmp_path):
-    lines = [encode(entry) + "\n" for entry in sweep()]
-    (tmp_path / "ledger.jsonl").write_text("".join(lines) + lines[-1][:20])
+    written(tmp_path, sweep())
+    with (tmp_path / "ledger.jsonl").open("a") as ledger:
+        ledger.write(encode(ended(5))[:20])
 
     assert len(results.load(tmp_path).trials) == 6
 
 
 def test_a_line_that_is_no_entry_is_refused_by_its_number(tmp_path):
-    (tmp_path / "ledger.jsonl").write_text(encode(started()) + "\n{}\n")
+    written(tmp_path, [started()])
+    with (tmp_path / "ledger.jsonl").open("a") as ledger:
+        ledger.write("{}\n")
 
     with pytest.raises(SweepFolderError, match="line 2: not a ledger entry"):
         results.load(tmp_path)

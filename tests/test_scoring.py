@@ -1,6 +1,7 @@
 """Every metric, against scikit-learn and by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,14 @@ def test_a_classification_has_no_metric_of_ratings():
 
     assert tuple(found) == metrics_of(TOPICS)
     assert not any(METRICS[name].rating_only for name in found)
+
+
+def test_every_metric_is_documented_with_its_direction_and_meaning():
+    page = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+    assert [f"| `{name}` | {doc.direction} | {doc.help} |" for name, doc in METRICS.items()] == [
+        line for line in page.splitlines() if line.startswith("| `") and line.split(" | ")[1] in ("max", "min")
+    ]
 
 
 def test_labels_may_be_given_as_indices():

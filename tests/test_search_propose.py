@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from raysweep.dimensions import contains, nested
 from raysweep.search.draw import RandomProposer
 from raysweep.search.grid import GridProposer, grid_size
+from raysweep.search.optuna_tpe import OptunaProposer
 from raysweep.search.propose import make_proposer
 from raysweep.search.tpe import HyperOptProposer
 from raysweep.space import Branch, Choice, Fixed, Integer, LogUniform, QUniform, Space, SpaceError, Uniform
@@ -40,6 +41,9 @@ DISCRETE = Space(
 )
 
 
+MODELS = pytest.mark.parametrize("model", [HyperOptProposer, OptunaProposer])
+
+
 def is_within(space, params):
     return params == space.complete(params)
 
@@ -60,7 +64,7 @@ def asked(proposer, n_trials, loss=loss_of):
     return found
 
 
-@pytest.mark.parametrize("kind", ["hyperopt", "random"])
+@pytest.mark.parametrize("kind", ["hyperopt", "optuna", "random"])
 def test_every_suggestion_is_complete_and_within_the_space(kind):
     proposer = make_proposer(kind, SPACE, seed=3, n_trials=45)
 
@@ -72,7 +76,7 @@ def test_every_suggestion_is_complete_and_within_the_space(kind):
     assert {params["loss"] for params in suggestions} == {"cross_entropy", "squared"}
 
 
-@pytest.mark.parametrize("kind", ["hyperopt", "random"])
+@pytest.mark.parametrize("kind", ["hyperopt", "optuna", "random"])
 def test_the_same_seed_and_the_same_losses_give_the_same_suggestions(kind):
     first = asked(make_proposer(kind, SPACE, seed=3, n_trials=30), 30)
     again = asked(make_proposer(kind, SPACE, seed=3, n_trials=30), 30)
@@ -82,7 +86,7 @@ def test_the_same_seed_and_the_same_losses_give_the_same_suggestions(kind):
     assert first[1:] != other[1:]
 
 
-@pytest.mark.parametrize("kind", ["hyperopt", "random"])
+@pytest.mark.parametrize("kind", ["hyperopt", "optuna", "random"])
 def test_both_ends_of_whole_numbers_and_multiples_are_suggested(kind):
     space = Space(
         {
@@ -132,10 +136,11 @@ def test_a_point_outside_the_space_is_refused_before_anything_is_asked():
         make_proposer("hyperopt", SPACE, seed=0, n_trials=5, points=[{"lr": 3}])
 
 
-def test_hyperopt_learns_from_given_points():
+@pytest.mark.parametrize("kind", ["hyperopt", "optuna"])
+def test_a_model_learns_from_given_points(kind):
     good = [{"lr": 2e-2, "loss": "squared", "strength": 5.2}, {"lr": 1e-2, "loss": "squared", "strength": 5.3}]
     bad = [{"lr": 10 ** -(5 - k / 4)} for k in range(8)]
-    proposer = make_proposer("hyperopt", SPACE, seed=0, n_trials=30, points=bad + good, default_first=False)
+    proposer = make_proposer(kind, SPACE, seed=0, n_trials=30, points=bad + good, default_first=False)
     for number in range(10):
         proposer.tell(number, 0.0 if proposer.ask(number)["loss"] == "squared" else 1.0 + number)
 
@@ -148,17 +153,19 @@ def test_hyperopt_learns_from_given_points():
     assert sum(params["lr"] > 1e-3 for params in suggestions) >= 15
 
 
-def test_the_random_start_is_a_third_of_the_trials_at_most():
+@pytest.mark.parametrize("kind", ["hyperopt", "optuna"])
+def test_the_random_start_is_a_third_of_the_trials_at_most(kind):
     random = asked(RandomProposer(SPACE, seed=5), 30)
 
-    suggestions = asked(make_proposer("hyperopt", SPACE, seed=5, n_trials=30, default_first=False), 30)
+    suggestions = asked(make_proposer(kind, SPACE, seed=5, n_trials=30, default_first=False), 30)
 
     assert suggestions[:10] == random[:10]
     assert all(ours != drawn for ours, drawn in zip(suggestions[10:], random[10:], strict=True))
 
 
-def test_a_trial_that_says_nothing_is_forgotten():
-    known, lost = (HyperOptProposer(SPACE, seed=0, n_start=4) for _ in range(2))
+@MODELS
+def test_a_trial_that_says_nothing_is_forgotten(model):
+    known, lost = (model(SPACE, seed=0, n_start=4) for _ in range(2))
     asked(known, 12)
     asked(lost, 12)
     extra = RandomProposer(SPACE, seed=99).ask(0)
@@ -169,35 +176,40 @@ def test_a_trial_that_says_nothing_is_forgotten():
     assert lost.ask(12) == known.ask(12)
 
 
-def test_pending_trials_are_taken_into_account():
-    alone, beside = (HyperOptProposer(SPACE, seed=0, n_start=4) for _ in range(2))
+@MODELS
+def test_pending_trials_are_taken_into_account(model):
+    alone, beside = (model(SPACE, seed=0, n_start=4) for _ in range(2))
     asked(alone, 12)
     asked(beside, 12)
 
-    beside.adopt(99, alone.ask(12))
+    suggestion = alone.ask(12)
+    beside.adopt(99, suggestion)
 
-    assert beside.ask(12) != alone._observed[12].params
+    assert beside.ask(12) != suggestion
 
 
-def test_asking_without_any_result_falls_back_to_random():
-    proposer = HyperOptProposer(SPACE, seed=0, n_start=2)
+@MODELS
+def test_asking_without_any_result_falls_back_to_random(model):
+    proposer = model(SPACE, seed=0, n_start=2)
 
     suggestions = [proposer.ask(number) for number in range(8)]
 
     assert suggestions == [RandomProposer(SPACE, seed=0).ask(number) for number in range(8)]
 
 
+@MODELS
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_is_refused(loss):
-    proposer = HyperOptProposer(SPACE, seed=0, n_start=2)
+def test_a_loss_that_is_not_finite_is_refused(loss, model):
+    proposer = model(SPACE, seed=0, n_start=2)
     proposer.ask(0)
 
     with pytest.raises(ValueError, match=r"trial 0: the loss .* is not finite"):
         proposer.tell(0, loss)
 
 
-def test_adopt_and_tell_in_another_order_rebuild_the_proposer():
-    original, rebuilt = (HyperOptProposer(SPACE, seed=7, n_start=5) for _ in range(2))
+@MODELS
+def test_adopt_and_tell_in_another_order_rebuild_the_proposer(model):
+    original, rebuilt = (model(SPACE, seed=7, n_start=5) for _ in range(2))
     suggestions = asked(original, 20)
 
     for number in range(20):
@@ -208,19 +220,21 @@ def test_adopt_and_tell_in_another_order_rebuild_the_proposer():
     assert [rebuilt.ask(number) for number in range(20, 26)] == [original.ask(number) for number in range(20, 26)]
 
 
-def test_a_small_space_is_not_suggested_twice_while_there_is_something_new():
+@MODELS
+def test_a_small_space_is_not_suggested_twice_while_there_is_something_new(model):
     space = Space({"rank": Choice("choice", (1, 2, 4, 8, 16, 32)), "top": Choice("choice", (1, 2, 3))})
-    proposer = HyperOptProposer(space, seed=0, n_start=3)
+    proposer = model(space, seed=0, n_start=3)
 
     suggestions = asked(proposer, 12, loss=lambda params: params["rank"])
 
     assert len({tuple(params.items()) for params in suggestions[3:]}) == 9
 
 
-def test_a_space_without_anything_to_search_gives_its_one_point():
+@pytest.mark.parametrize("kind", ["hyperopt", "optuna"])
+def test_a_space_without_anything_to_search_gives_its_one_point(kind):
     space = Space({"rank": Fixed(4), "targets": Choice("choice", ("qv",))})
 
-    suggestions = asked(make_proposer("hyperopt", space, seed=0, n_trials=6), 6, loss=lambda params: 0.0)
+    suggestions = asked(make_proposer(kind, space, seed=0, n_trials=6), 6, loss=lambda params: 0.0)
 
     assert suggestions == [{"rank": 4, "targets": "qv"}] * 6
 
@@ -288,7 +302,7 @@ def test_any_space_is_proposed_within(inner, outer, seed):
     space = Space(outer | {"kind": Branch("branch", {f"b{place}": branch for place, branch in enumerate(inner)})})
     chance = Random(seed)
 
-    for kind in ("random", "hyperopt"):
+    for kind in ("random", "hyperopt", "optuna"):
         suggestions = asked(make_proposer(kind, space, seed=seed, n_trials=6), 8, loss=lambda _: chance.random())
 
         for params in suggestions:
@@ -298,7 +312,8 @@ def test_any_space_is_proposed_within(inner, outer, seed):
             assert all(contains(dimension, params[name]) for name, dimension in taken.items())
 
 
-def test_hyperopt_beats_random_on_a_noisy_peak():
+@pytest.mark.parametrize("model", ["hyperopt", "optuna"])
+def test_a_model_beats_random_on_a_noisy_peak(model):
     space = Space(
         {
             "lr": LogUniform("loguniform", 3e-5, 5e-2),
@@ -318,7 +333,7 @@ def test_hyperopt_beats_random_on_a_noisy_peak():
         suggestions = asked(make_proposer(kind, space, seed=seed, n_trials=60), 60, loss)
         return sum(map(loss, suggestions[-20:])) / 20
 
-    wins = sum(last_third("hyperopt", seed) < last_third("random", seed) for seed in range(10))
+    wins = sum(last_third(model, seed) < last_third("random", seed) for seed in range(10))
 
     assert wins >= 9
 

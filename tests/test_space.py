@@ -160,3 +160,33 @@ def test_searched_names_leave_out_what_is_fixed():
     space = Space({"a": Fixed(1), "b": Branch("branch", {"one": inner, "two": {"x": Uniform("uniform", 1.0, 2.0)}})})
 
     assert ("b", "x") == space.searched()
+
+
+def test_the_point_is_found_again_among_a_trainers_defaults():
+    space = Space({"loss": LOSS, "rank": Choice("choice", (4, 8)), "targets": Fixed(("q", "v"))})
+    defaults = {"smoothing": 0.05, "warmup": 0.0, "rank": 16, "epochs": 3, "targets": None}
+
+    for point in ({"loss": "squared"}, {"loss": "cross_entropy", "smoothing": 0.1, "rank": 8}):
+        complete = space.complete(point)
+
+        assert space.project({**defaults, **complete}) == complete
+        assert list(space.project({**defaults, **complete})) == list(complete)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"loss": "squared", "rank": 4}, "warmup: has no value in these params; it must be in fixed 0.1"),
+        ({"loss": "squared", "warmup": 0.2, "rank": 4}, "warmup: 0.2 is not in fixed 0.1"),
+        ({"loss": "cross_entropy", "smoothing": 0.3, "rank": 4}, "smoothing: 0.3 is not in uniform 0 to 0.2"),
+        ({"loss": "hinge", "rank": 4}, "loss: 'hinge' is not in branch of cross_entropy, squared"),
+        ({"loss": "squared", "warmup": 0.1}, "rank: has no value in these params; it must be in choice of 4, 8"),
+    ],
+)
+def test_params_of_another_space_are_refused_by_name(params, message):
+    space = Space({"loss": LOSS, "rank": Choice("choice", (4, 8))})
+
+    with pytest.raises(SpaceError) as refusal:
+        space.project(params)
+
+    assert message == str(refusal.value)

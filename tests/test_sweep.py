@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import yaml
+from inline_runner import InlineRunner
 
 import raysweep
 from raysweep import entries, environment, ledger
@@ -18,6 +20,7 @@ from raysweep.entries import JobAccepted
 from raysweep.errors import ClusterError, RaysweepError, SweepFolderError
 from raysweep.jobs import Outcome
 from raysweep.sweep import Options, run_sweep
+from raysweep.tuning.runner import Cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore")]
 
@@ -65,6 +68,7 @@ def test_the_same_seed_gives_the_same_trials(cluster, synthetic):
 def test_whatever_goes_wrong_in_a_trial_the_sweep_goes_on_and_says_so(cluster, synthetic):
     faults = {0: "setup", 1: "step", 2: "nan", 3: "kill", 4: "host", 5: "no_metric"}
     synthetic |= {"trials": 8, "trainer": {"kind": "synthetic", "faults": faults}, "early_stopping": {"kind": "none"}}
+    synthetic |= {"retries": {"attempts": 2, "wait_s": 0.5}}
 
     results = run_sweep(parse(synthetic, "test"))
 
@@ -72,6 +76,9 @@ def test_whatever_goes_wrong_in_a_trial_the_sweep_goes_on_and_says_so(cluster, s
     expected = {0: errored, 1: errored, 2: failed, 3: errored, 4: errored, 5: errored, 6: completed, 7: completed}
     assert expected == outcomes(results)
     reasons = {trial.number: trial.ended.reason for trial in results.state.trials.values()}
+    assert {0: 2, 1: 2, 2: 1, 3: 2, 4: 2, 5: 1, 6: 1, 7: 1} == {
+        trial.number: trial.attempts for trial in results.state.trials.values()
+    }
     assert "scripted error in set-up" in reasons[0]
     assert "scripted error in a step" in reasons[1]
     assert "not a number" in reasons[2]
@@ -123,14 +130,15 @@ def test_the_sweep_ends_when_its_time_is_up(cluster, synthetic):
     assert "time is up" in results.state.ended.reason
 
 
-def test_a_sweep_that_no_machine_can_hold_is_refused(cluster, synthetic):
-    from raysweep.preflight import make_ready
-    from raysweep.sweep import _concurrency
+def test_a_sweep_that_no_machine_can_hold_is_refused(synthetic):
+    class Tiny(InlineRunner):
+        def joined(self):
+            return nullcontext(Cluster("a tiny machine", 0.05, 0.0, None))
 
-    ready = make_ready(parse(synthetic, "test"))
+    with pytest.raises(ClusterError, match=r"takes 0.1 CPUs and 0 GPUs, the cluster has 0.05"):
+        run_sweep(parse(synthetic, "test"), Options(runner=Tiny()))
 
-    with pytest.raises(ClusterError, match="1 GPUs"):
-        _concurrency(ready, 1.0, 2.0, 0.0)
+    assert not Path(synthetic["runs_folder"]).exists()
 
 
 def test_a_used_folder_is_refused_and_untouched(cluster, synthetic, tmp_path):
@@ -166,7 +174,8 @@ def test_a_signal_ends_a_sweep_cleanly(synthetic, tmp_path, number, code):
     synthetic |= {"trials": 8, "trainer": {"kind": "synthetic", "epoch_s": 60.0}}
     process = tune(tmp_path, synthetic, "--cluster", "local", "--folder", str(folder), "--json")
     accepted = folder / ledger.FILE_NAME
-    wait_for(lambda: accepted.is_file() and sum(isinstance(e, JobAccepted) for e in ledger.read(folder)) == 2)
+    wait_for(lambda: accepted.is_file() and b"\n" in accepted.read_bytes())
+    wait_for(lambda: sum(isinstance(e, JobAccepted) for e in ledger.read(folder)) == 2)
 
     process.send_signal(number)
     printed, errors = process.communicate(timeout=60)

@@ -1,13 +1,13 @@
 """The sweep's settings: a frozen tree, parsed from YAML and `key=value` overrides."""
 
+from raysweep.config.kinds import PluginSearch, PluginTrainer
 from raysweep.config.load import load_config, to_yaml
+from raysweep.config.search import GridSearch, HyperoptSearch, OptunaSearch, RandomSearch
 from raysweep.config.sections import (
     Asha,
     DataSection,
-    GridSearch,
-    HyperoptSearch,
     LoraTrainer,
-    RandomSearch,
+    Section,
     SyntheticTrainer,
     Threshold,
 )
@@ -19,7 +19,11 @@ __all__ = [
     "GridSearch",
     "HyperoptSearch",
     "LoraTrainer",
+    "OptunaSearch",
+    "PluginSearch",
+    "PluginTrainer",
     "RandomSearch",
+    "Section",
     "SweepConfig",
     "SyntheticTrainer",
     "Threshold",

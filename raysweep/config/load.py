@@ -10,6 +10,7 @@ from typing import get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from raysweep.config.kinds import PLUGIN_SECTIONS, PLUGIN_TAG, SHIPPED_TAG, PluginSection
 from raysweep.config.sweep import SweepConfig
 from raysweep.errors import ConfigError
 
@@ -20,13 +21,16 @@ DEFAULT_NAME = "default"
 def load_config(source: str | Path | None = None, overrides: Sequence[str] = ()) -> SweepConfig:
     """The settings of a file, or of a shipped config by its name, with `key=value` overrides.
 
-    Raises ConfigError that names every wrong place, its value and the nearest known name.
+    The folder of a metric's module is noted where that lies beside the file. Raises ConfigError that names every
+    wrong place, its value and the nearest known name.
     """
     path = find(source)
     raw = _read(path)
     for override in overrides:
         _override(raw, override)
-    return parse(raw, str(source or DEFAULT_NAME))
+    config = parse(raw, str(source or DEFAULT_NAME))
+    metrics = {name: one.beside(path.absolute().parent) for name, one in config.metrics.items()}
+    return config.model_copy(update={"metrics": metrics})
 
 
 def parse(raw: Mapping[str, object], place: str) -> SweepConfig:
@@ -119,11 +123,12 @@ def _override(raw: dict[str, object], override: str) -> None:
 
 def _explain(problem: Mapping[str, object], raw: Mapping[str, object]) -> str:
     location = problem["loc"]
-    names = [str(part) for part in location] if isinstance(location, tuple) else []
+    parts = location if isinstance(location, tuple) else ()
+    names = [str(part) for part in parts if part not in (SHIPPED_TAG, PLUGIN_TAG)]
     place = ".".join(_without_tags(names, raw))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        known = sorted(_known_names(names[:-1]))
+        known = sorted(_known_names(names[:-1], raw))
         nearest = difflib.get_close_matches(names[-1], known, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else f"known here: {', '.join(known)}"
         return f"{place}: no such setting; {hint}"
@@ -146,10 +151,15 @@ def _without_tags(names: Sequence[str], raw: Mapping[str, object]) -> Iterator[s
         here = here.get(name) if isinstance(here, Mapping) else None
 
 
-def _known_names(names: Sequence[str]) -> Iterator[str]:
-    """Field names of the section at a location; a union's tag picks its member."""
+def _known_names(names: Sequence[str], raw: Mapping[str, object]) -> Iterator[str]:
+    """Field names of the section at a location; a union's tag picks its member, a plug-in's kind its model."""
     section: type[BaseModel] = SweepConfig
     for name in names:
+        plugged = _plugged(section, name, raw)
+        if plugged:
+            yield from plugged.own_names() if len(names) == 1 else ()
+            section = plugged.own_model(_kind(name, raw))
+            continue
         field = section.model_fields.get(name)
         if field is None:
             continue  # a union's tag, taken care of below
@@ -158,6 +168,17 @@ def _known_names(names: Sequence[str]) -> Iterator[str]:
         if members:
             section = (tags or members)[0]
     yield from section.model_fields
+
+
+def _plugged(section: type[BaseModel], name: str, raw: Mapping[str, object]) -> type[PluginSection] | None:
+    """The section of a plug-in, where that is what the sweep's setting holds."""
+    plugged = PLUGIN_SECTIONS.get(name) if section is SweepConfig else None
+    return plugged if plugged and _kind(name, raw) not in ("", *plugged.SHIPPED) else None
+
+
+def _kind(name: str, raw: Mapping[str, object]) -> str:
+    section = raw.get(name)
+    return str(section.get("kind", "")) if isinstance(section, Mapping) else ""
 
 
 def _models(annotation: object) -> Iterator[type[BaseModel]]:

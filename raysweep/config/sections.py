@@ -1,10 +1,9 @@
 """The parts of a sweep's settings; a field is documented by the string below it."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from raysweep.dimensions import ParamValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -51,6 +50,10 @@ class SyntheticTrainer(Section):
     """Price of training tokens."""
     faults: dict[int, str] = {}
     """What goes wrong, by trial number; see the trainer's documentation for the words."""
+    host: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    """A folder that plays a remote host, where jobs outlive whoever made them; None: they live in their process."""
+    listing_lag_s: Annotated[float, Field(ge=0)] = 0.0
+    """How long a job that was made is missing from that host's list."""
 
 
 TrainerSection = Annotated[LoraTrainer | SyntheticTrainer, Field(discriminator="kind")]
@@ -149,39 +152,6 @@ class ObjectiveSection(Section):
     """A metric on the validation split."""
     mode: Literal["auto", "max", "min"] = "auto"
     """Auto knows the direction of the metrics that raysweep makes."""
-
-
-class HyperoptSearch(Section):
-    """Tree-structured Parzen estimators: learns from ended trials where to look."""
-
-    kind: Literal["hyperopt"] = "hyperopt"
-    random_start: Annotated[int, Field(ge=1)] | None = None
-    """Trials before the model is asked, given points among them; None: a third of the sweep's, and never more."""
-    default_first: bool = True
-    """Whether the first trial is the space's default configuration."""
-    points: tuple[dict[str, ParamValue], ...] = ()
-    """Configurations to try first; what a point leaves out takes its default."""
-    ordered: bool = False
-    """Whether the same seed and the same results give the same suggestions in whatever order results arrive."""
-
-
-class RandomSearch(Section):
-    """Independent random draws."""
-
-    kind: Literal["random"]
-    default_first: bool = True
-    """Whether the first trial is the space's default configuration."""
-    points: tuple[dict[str, ParamValue], ...] = ()
-    """Configurations to try first; what a point leaves out takes its default."""
-
-
-class GridSearch(Section):
-    """Every combination of choices and integers, each once."""
-
-    kind: Literal["grid"]
-
-
-SearchSection = Annotated[HyperoptSearch | RandomSearch | GridSearch, Field(discriminator="kind")]
 
 
 class Asha(Section):

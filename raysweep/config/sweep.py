@@ -6,22 +6,21 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from raysweep.config.dimensions import SpaceEntry
+from raysweep.config.kinds import AnySearch, AnyTrainer, Recorder
+from raysweep.config.metrics import MetricEntry, check_name
+from raysweep.config.search import GridSearch, HyperoptSearch
 from raysweep.config.sections import (
     Asha,
     DataSection,
     EarlyStoppingSection,
     EvaluationSection,
     FinalSection,
-    GridSearch,
-    HyperoptSearch,
     ObjectiveSection,
     PromptSection,
     RetriesSection,
-    SearchSection,
     Section,
     TaskSection,
     Threshold,
-    TrainerSection,
 )
 from raysweep.dimensions import ParamValue, SpaceError
 from raysweep.goal import Goal
@@ -34,7 +33,7 @@ class SweepConfig(Section):
 
     name: str = "sweep"
     """For people; the sweep's id is its own."""
-    trainer: TrainerSection
+    trainer: AnyTrainer
     """What carries out the fine-tunes."""
     task: TaskSection = TaskSection()
     """What the labels are."""
@@ -44,9 +43,11 @@ class SweepConfig(Section):
     """How a row is put to the model."""
     space: dict[str, SpaceEntry]
     """What is searched: a bare value is fixed, a mapping with a `kind` is a dimension."""
+    metrics: dict[str, MetricEntry] = Field(default_factory=dict)
+    """Metrics of your own, by name without the split: `val_NAME` in every evaluation, `test_NAME` at the end."""
     objective: ObjectiveSection = ObjectiveSection()
     """What the sweep strives for."""
-    search: SearchSection = HyperoptSearch()
+    search: AnySearch = HyperoptSearch()
     """Where the next trial comes from."""
     early_stopping: EarlyStoppingSection = Asha()
     """Which trials end early."""
@@ -56,6 +57,8 @@ class SweepConfig(Section):
     """What becomes of a trial whose machine or host failed."""
     final: FinalSection = FinalSection()
     """What happens after the search."""
+    recorders: tuple[Recorder, ...] = ()
+    """What follows the sweep besides TensorBoard: names of entry points of the group `raysweep.recorders`."""
     trials: Annotated[int, Field(ge=1)] = 24
     """How many trials the sweep makes."""
     concurrency: Annotated[int, Field(ge=1)] | None = None
@@ -98,6 +101,8 @@ class SweepConfig(Section):
         if isinstance(self.early_stopping, Threshold) and len(rungs) != len(self.early_stopping.values):
             given = list(self.early_stopping.values)
             raise ValueError(f"early_stopping.values: {given} for the rungs {list(rungs)}; give one a rung")
+        for name in self.metrics:
+            check_name(name)
         _ = self.goal, self.stopping_goal  # refuses a metric whose direction nobody knows
         return self
 
@@ -110,14 +115,23 @@ class SweepConfig(Section):
     @property
     def goal(self) -> Goal:
         """The objective as a goal; raises ValueError where its direction is not known."""
-        return _goal(self.objective.metric, self.objective.mode)
+        return self._goal(self.objective.metric, self.objective.mode)
 
     @property
     def stopping_goal(self) -> Goal:
         """What early stopping compares."""
         if isinstance(self.early_stopping, Asha | Threshold) and self.early_stopping.metric is not None:
-            return _goal(self.early_stopping.metric, self.early_stopping.mode)
+            return self._goal(self.early_stopping.metric, self.early_stopping.mode)
         return self.goal
+
+    def _goal(self, metric: str, mode: Literal["auto", "max", "min"]) -> Goal:
+        bare = metric.removeprefix("val_")
+        if mode != "auto" or not metric.startswith("val_") or bare not in self.metrics:
+            return _goal(metric, mode)
+        own = self.metrics[bare].mode
+        if own is None:
+            raise ValueError(f"metrics.{bare}.mode: missing, and the sweep goes by {metric}; set it to max or min")
+        return Goal(metric, own)
 
 
 _HOST_DIRECTIONS: dict[str, Literal["max", "min"]] = {"train_loss": "min", "val_loss": "min"}

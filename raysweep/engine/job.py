@@ -6,38 +6,26 @@ import math
 import statistics
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from peft import PeftModel
 
 from raysweep.clock import Clock
-from raysweep.engine.answer import Answerer
-from raysweep.engine.batches import Collator
 from raysweep.engine.loop import Plan, Training
-from raysweep.engine.model import adapted_layers, add_adapters, load_backbone
+from raysweep.engine.memory import out_of_memory_as_failure
+from raysweep.engine.opening import Opened, open_training
 from raysweep.engine.params import LoraParams, Loss, parse_params
 from raysweep.engine.place import Place
-from raysweep.engine.prefix import Prefix, weights_stamp
-from raysweep.engine.saved import SavedModel, save_model
-from raysweep.engine.state import load_state, save_state
-from raysweep.engine.tokens import Rows, cached_rows
+from raysweep.engine.saved import save_model
+from raysweep.engine.state import State, load_state, save_state
 from raysweep.errors import Fault, JobFailed
+from raysweep.holding import Hold
 from raysweep.jobs import DataRefs, Evaluation, JobSpec, Progress
 from raysweep.scoring import Prediction, score
 
 STATE = "state.safetensors"
 MODEL = "model"
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """What exists once the job has begun."""
-
-    training: Training
-    adapted: PeftModel
-    saved: SavedModel
 
 
 class _CancelledError(Exception):
@@ -48,15 +36,20 @@ class LoraJob:
     """A job that trains in its caller's thread; it goes on from what its folder holds."""
 
     def __init__(self, place: Place, spec: JobSpec, data: DataRefs, clock: Clock) -> None:
-        """Raises JobFailed for params that are refused; loads nothing yet."""
+        """Raises JobFailed for params that are refused; loads nothing yet, and touches no file."""
         self._place = place
         self._spec = spec
         self._data = data
         self._clock = clock
         self._params = parse_params(spec.params, place.task)
+        self._plan = Plan(self._params, len(data.splits.train), spec.evaluate_at[-1], spec.seed)
+        self._hold = Hold(spec.folder)
         self._cancelled = threading.Event()
-        self._opened: _Opened | None = None
-        self._failure: JobFailed | None = None
+        self._state = State()  # as it is on disk, without the tensors once these have been taken up
+        self._is_loaded = False
+        self._opened: Opened | None = None
+        self._n_told = spec.n_evaluations
+        self._failure: Exception | None = None
         self._final: Progress | None = None
 
     @property
@@ -65,100 +58,93 @@ class LoraJob:
         return self._spec.key
 
     def cancel(self) -> None:
-        """Stop before the next step, or the next batch of an evaluation; the state is saved."""
-        self._cancelled.set()
+        """Stop before the next step, or the next batch of an evaluation; the state is saved, the folder let go."""
+        if self._final is None:
+            self._cancelled.set()
+            self._hold.let_go()
 
     def advance(self, timeout_s: float) -> Progress:
         """Train until the next evaluation, the end or the time-out, which neither loading nor evaluating minds.
 
-        The state is on disk whenever this returns, so that a later job with the same spec goes on from there.
+        The state is on disk whenever this returns, so that a later job with the same spec goes on from there; a job
+        that has raised raises the same again. While another process works in the folder, it waits for that one.
         """
         if self._failure is not None:
             raise self._failure
         if self._final is not None:
             return self._final
         try:
-            return self._advance(self._clock.monotonic_s() + timeout_s)
-        except _CancelledError:
-            return self._progress()
-        except JobFailed as failure:
+            with self._hold.working(), out_of_memory_as_failure():
+                progress = self._advance(self._clock.monotonic_s() + timeout_s)
+        except Exception as failure:
             self._failure = failure
+            self._hold.let_go()
             raise
+        if progress.is_final:
+            self._final = progress
+            self._hold.let_go()
+        return progress
 
     def _advance(self, deadline_s: float) -> Progress:
-        self._check_cancelled()
-        opened = self._opened = self._opened or self._open()
+        try:
+            self._check_cancelled()
+            if not self._hold.take(deadline_s - self._clock.monotonic_s(), self._cancelled):
+                return self._progress()
+            if not self._is_loaded:
+                self._state = load_state(self._spec.folder / STATE, self._digest())
+                self._is_loaded = True
+            return self._train(deadline_s)
+        except _CancelledError:
+            if self._opened is not None:
+                self._save(self._opened.training)
+            return self._progress()
+
+    def _train(self, deadline_s: float) -> Progress:
         if self._place.placement.device.type == "cpu":
             torch.set_num_threads(1)  # one worker a core: two threads in one worker do less than two workers
-        training = opened.training
         has_stepped = False
         while True:
-            self._check_collapse(training)
+            if self._n_told < len(self._state.made):
+                self._n_told += 1
+                return self._progress(self._state.made[self._n_told - 1])
+            self._check_collapse()
+            if self._state.counts.is_finished and self._model.is_dir():
+                return replace(self._progress(), is_final=True, model=str(self._model))
+            opened = self._opened = self._opened or self._open()
+            training = opened.training
             if self._is_evaluation_due(training):
-                return self._evaluate(training)
-            if training.is_done:
-                return self._finish(opened)
-            if self._cancelled.is_set() or (has_stepped and self._clock.monotonic_s() >= deadline_s):
+                self._evaluate(training)
+            elif training.is_done:
+                self._finish(opened)
+            elif self._cancelled.is_set() or (has_stepped and self._clock.monotonic_s() >= deadline_s):
                 self._save(training)
                 return self._progress()
-            training.step()
-            has_stepped = True
+            else:
+                training.step()
+                has_stepped = True
 
-    def _open(self) -> _Opened:
-        torch.set_num_threads(1) if self._place.placement.device.type == "cpu" else None
-        train, validation = self._rows("train"), self._rows("validation")
-        self._check_cancelled()
-        with torch.random.fork_rng():
-            torch.manual_seed(self._spec.seed)
-            backbone = load_backbone(self._place.model, self._place.family, self._place.placement)
-            adapted = add_adapters(backbone, self._params)
-            answerer = Answerer(backbone, self._place.task, self._params.loss, train.words)
-        feeds = self._feeds(answerer, [Collator(train), Collator(validation)])
-        plan = Plan(self._params, len(train), self._spec.evaluate_at[-1], self._spec.seed)
-        training = Training(answerer, plan, *feeds)
-        found = load_state(self._spec.folder / STATE, self._digest())
-        if found is not None:
-            training.restore(*found)
-        encoding = self._place.encoding(self._params.prompt)
-        saved = SavedModel(encoding, self._place.settings.model, self._params.loss, train.words)
-        return _Opened(training, adapted, saved)
-
-    def _rows(self, split: str) -> Rows:
-        splits = self._data.splits
-        examples = splits.train if split == "train" else splits.validation
-        return cached_rows(
-            self._place.encoding(self._params.prompt),
-            examples,
-            fingerprint=f"{self._data.fingerprint} {split}",
-            folder=self._place.cache / "tokens",
-        )
-
-    def _feeds(self, answerer: Answerer, collators: list[Collator]) -> list[Collator]:
-        prefix = Prefix(
-            answerer,
-            adapted_layers(self._params, answerer.backbone.n_layers)[0],
-            stamp=weights_stamp(self._place.model),
-            folder=self._place.cache / "prefix",
-            cap_bytes=int(self._place.settings.prefix_cache_gb * 1e9),
-        )
-        return prefix.collators(collators, self._check_cancelled) if prefix.fits(collators) else collators
+    def _open(self) -> Opened:
+        opened = open_training(self._place, self._plan, self._data, self._check_cancelled)
+        if self._state.tensors:
+            opened.training.restore(self._state.tensors, self._state.counts)
+            self._state = replace(self._state, tensors={})
+        return opened
 
     def _is_evaluation_due(self, training: Training) -> bool:
-        number = training.counts.n_evaluations
-        points = self._spec.evaluate_at
-        return number < len(points) and training.counts.step >= training.plan.step_at(points[number])
+        number, points = len(self._state.made), self._spec.evaluate_at
+        return number < len(points) and training.counts.step >= self._plan.step_at(points[number])
 
-    def _evaluate(self, training: Training) -> Progress:
+    def _evaluate(self, training: Training) -> None:
+        """Measure, and save: what is handed out is on disk, and what a crash keeps from being handed out is too."""
         predictions = training.predictions(self._check_cancelled)
         _check_finite(predictions, self._params)
         scores = score(self._place.task, training.validation_targets(), predictions)
         metrics = {f"val_{name}": value for name, value in scores.items()} | {"train_loss": training.take_loss()}
-        counts = training.counts
-        epoch = self._spec.evaluate_at[counts.n_evaluations]
+        counts, made = training.counts, self._state.made
         n_bad = counts.n_bad + 1 if self._is_bad(training.validation_targets(), scores) else 0
-        training.counts = replace(training.counts, n_evaluations=counts.n_evaluations + 1, n_bad=n_bad)
-        self._save(training)  # before it is handed out: a job that goes on from here does not repeat it
-        return self._progress(Evaluation(epoch, counts.examples, counts.tokens, metrics))
+        training.counts = replace(counts, n_bad=n_bad)
+        evaluation = Evaluation(self._spec.evaluate_at[len(made)], counts.examples, counts.tokens, metrics)
+        self._save(training, (*made, evaluation))
 
     def _is_bad(self, targets: Sequence[int], scores: Mapping[str, float | None]) -> bool:
         """Whether every row got the same label; a regression, which begins there, must also be no better than that."""
@@ -169,8 +155,8 @@ class LoraJob:
             return True
         return error >= statistics.pvariance([self._place.task.values[target] for target in targets])
 
-    def _check_collapse(self, training: Training) -> None:
-        n_bad = training.counts.n_bad
+    def _check_collapse(self) -> None:
+        n_bad = self._state.counts.n_bad
         if n_bad >= self._place.settings.max_bad_evaluations:
             rate = self._params.learning_rate
             raise JobFailed(
@@ -178,21 +164,24 @@ class LoraJob:
                 Fault.PARAMS,
             )
 
-    def _finish(self, opened: _Opened) -> Progress:
-        folder = self._spec.folder / MODEL
-        save_model(folder, opened.adapted, opened.training.answerer, opened.saved)
+    def _finish(self, opened: Opened) -> None:
+        save_model(self._model, opened.adapted, opened.training.answerer, opened.saved)
+        opened.training.counts = replace(opened.training.counts, is_finished=True)
         self._save(opened.training)
-        self._final = replace(self._progress(), is_final=True, model=str(folder))
-        return self._final
 
-    def _save(self, training: Training) -> None:
-        save_state(self._spec.folder / STATE, training.state(), training.counts, self._digest())
+    def _save(self, training: Training, made: tuple[Evaluation, ...] | None = None) -> None:
+        state = State(training.counts, self._state.made if made is None else made, training.state())
+        if (state.counts, state.made) != (self._state.counts, self._state.made):
+            save_state(self._spec.folder / STATE, state, self._digest())
+            self._state = replace(state, tensors={})
 
     def _progress(self, evaluation: Evaluation | None = None) -> Progress:
-        if self._opened is None:
-            return Progress(0.0, 0)
-        training = self._opened.training
-        return Progress(training.plan.epoch_at(training.counts.step), training.counts.tokens, evaluation)
+        counts = self._state.counts if self._opened is None else self._opened.training.counts
+        return Progress(self._plan.epoch_at(counts.step), counts.tokens, evaluation)
+
+    @property
+    def _model(self) -> Path:
+        return self._spec.folder / MODEL
 
     def _check_cancelled(self) -> None:
         if self._cancelled.is_set():
@@ -203,12 +192,6 @@ class LoraJob:
         parts = (sorted(self._spec.params.items()), self._spec.seed, self._spec.evaluate_at)
         words = json.dumps([repr(parts), self._data.fingerprint, self._place.model, repr(self._place.placement)])
         return hashlib.sha256(words.encode()).hexdigest()[:16]
-
-
-def final_model(folder: Path) -> Path | None:
-    """The model that a job has left in its folder, if it came to its end."""
-    model = folder / MODEL
-    return model if model.is_dir() else None
 
 
 def _check_finite(predictions: list[Prediction], params: LoraParams) -> None:

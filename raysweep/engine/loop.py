@@ -1,7 +1,7 @@
 """The training loop: AdamW over adapters and head, with a state that can be saved between any two steps."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -9,6 +9,7 @@ import torch
 
 from raysweep.engine.answer import Answerer
 from raysweep.engine.batches import Collator, by_length, epoch_order, n_batches
+from raysweep.engine.memory import gpu_out_of_memory_as_failure
 from raysweep.engine.model import adapter_dropouts
 from raysweep.engine.params import LoraParams, Schedule
 from raysweep.engine.state import Counts
@@ -85,7 +86,7 @@ class Training:
     def step(self) -> None:
         """One optimiser step. Raises JobFailed when the loss or its gradient is not finite, or memory runs out."""
         batch = self._train.batch(self._next_rows())
-        with self._own_randomness(), out_of_memory_as_failure(self.plan.params.batch_size):
+        with self._own_randomness(), gpu_out_of_memory_as_failure(self.plan.params.batch_size):
             loss = self.answerer.loss(batch, self.plan.params.label_smoothing)
             value = float(loss.detach())
             self._check_finite(value, "loss")
@@ -119,7 +120,7 @@ class Training:
             tensors |= {f"adam.{key}.{name}": value for key, value in self._optimizer.state[one].items()}
         return tensors | {f"random.{place}": one for place, one in enumerate(self._randomness)}
 
-    def restore(self, tensors: dict[str, torch.Tensor], counts: Counts) -> None:
+    def restore(self, tensors: Mapping[str, torch.Tensor], counts: Counts) -> None:
         """Go on from where `state` was taken."""
         self.counts = counts
         with torch.no_grad():
@@ -129,7 +130,7 @@ class Training:
                 self._optimizer.state[one] = {key: self._adam(tensors, key, name) for key in keys}
         self._randomness = [tensors[f"random.{place}"] for place in range(len(self._randomness))]
 
-    def _adam(self, tensors: dict[str, torch.Tensor], key: str, name: str) -> torch.Tensor:
+    def _adam(self, tensors: Mapping[str, torch.Tensor], key: str, name: str) -> torch.Tensor:
         value = tensors[f"adam.{key}.{name}"]
         return value if key == "step" else value.to(self._trainable[name].device)
 
@@ -194,21 +195,9 @@ class Training:
 def predict_rows(answerer: Answerer, rows: Collator, check: Callable[[], None]) -> list[Prediction]:
     """One prediction a row, in their order; `check` is called between batches, and may raise to interrupt."""
     found: dict[int, Prediction] = {}
-    with out_of_memory_as_failure(len(rows.rows)):
+    with gpu_out_of_memory_as_failure(len(rows.rows)):
         for numbers in by_length(rows.rows.lengths, rows.n_tail):
             check()
             answers: Sequence[Prediction] = answerer.predictions(rows.batch(numbers))
             found |= zip(numbers.tolist(), answers, strict=True)
     return [found[number] for number in range(len(rows.rows))]
-
-
-@contextmanager
-def out_of_memory_as_failure(batch_size: int) -> Iterator[None]:
-    """A GPU that this process alone fills is the params' fault, one that others fill the host's."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-        fault = Fault.PARAMS if torch.cuda.memory_reserved() > total / 2 else Fault.HOST
-        reason = f"the GPU's memory does not hold a batch of {batch_size}; lower batch_size, rank or max_length"
-        raise JobFailed(reason, fault) from error

@@ -94,7 +94,7 @@ def _described(saved: SavedModel) -> dict[str, object]:
         "family": encoding.family.value,
         "pooling": "mean" if encoding.family is Family.ENCODER else None,
         "loss": saved.loss.value,
-        "task": asdict(encoding.task),
+        "task": {"kind": encoding.task.kind, "labels": encoding.task.labels, "values": encoding.task.values},
         "rating_scale": rating_scale(encoding.task) if saved.loss is Loss.SQUARED_ERROR else None,
         "prompt": asdict(encoding.prompt),
         "chat_template": encoding.chat_template,

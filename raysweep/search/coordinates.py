@@ -1,7 +1,7 @@
-"""Numbers as coordinates: every numeric dimension as an interval on which its prior is uniform."""
+"""Values as numbers: every dimension as an interval on which its prior is uniform, or as a list of options."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import assert_never
 
@@ -76,15 +76,40 @@ def value_at(dimension: Number, place: float) -> float | int:
             assert_never(dimension)
 
 
+def options(dimension: Fixed | Choice | Branch) -> Sequence[ParamValue]:
+    """The values of a dimension that is not a range."""
+    match dimension:
+        case Fixed():
+            return (dimension.value,)
+        case Choice():
+            return dimension.values
+        case Branch():
+            return tuple(dimension.branches)
+        case _:
+            assert_never(dimension)
+
+
+def encoded(dimension: Dimension, value: ParamValue) -> float:
+    """A value as a number: the coordinate in a range, the place among the options elsewhere."""
+    if isinstance(dimension, Fixed | Choice | Branch):
+        return options(dimension).index(value)
+    return coordinate(dimension, value)
+
+
+def decoded(dimension: Dimension, code: float) -> ParamValue:
+    """The value that a number stands for."""
+    if isinstance(dimension, Fixed | Choice | Branch):
+        return options(dimension)[int(code)]
+    return value_at(dimension, code)
+
+
 def draw(dimension: Dimension, generator: Random) -> ParamValue:
     """A value from the dimension's prior."""
     match dimension:
         case Fixed():
             return dimension.value
-        case Choice():
-            return dimension.values[generator.randrange(len(dimension.values))]
-        case Branch():
-            return list(dimension.branches)[generator.randrange(len(dimension.branches))]
+        case Choice() | Branch():
+            return options(dimension)[generator.randrange(len(options(dimension)))]
         case Uniform() | LogUniform() | QUniform() | Integer():
             return value_at(dimension, generator.uniform(*interval(dimension)))
         case _:

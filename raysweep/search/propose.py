@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Literal, Protocol, assert_never
 
+from raysweep.errors import ConfigError
 from raysweep.search.draw import RandomProposer
 from raysweep.search.grid import GridProposer
 from raysweep.space import Params, Space
 
-ProposerKind = Literal["hyperopt", "random", "grid"]
+ProposerKind = Literal["hyperopt", "optuna", "random", "grid"]
 
 
 class Proposer(Protocol):
@@ -65,9 +66,10 @@ def make_proposer(
 ) -> Proposer:
     """A proposer that begins with the default configuration, then the given points, completed by the defaults.
 
-    `random_start`: trials, given points among them, before HyperOpt's model is asked; a third of the sweep's at most,
-    and that where it is None. `grid_points`: values of a continuous dimension in a grid.
-    Raises SpaceError for a point outside the space and a dimension that a grid cannot exhaust.
+    `random_start`: trials, given points among them, before a model (HyperOpt's, Optuna's) is asked; a third of the
+    sweep's at most, and that where it is None. `grid_points`: values of a continuous dimension in a grid.
+    Raises SpaceError for a point outside the space and a dimension that a grid cannot exhaust, ConfigError where
+    Optuna is not installed.
     """
     first = initial_points(space, points, default_first=default_first)
     most = max(1, n_trials // 3)
@@ -93,5 +95,12 @@ def _make(kind: ProposerKind, space: Space, *, seed: int, n_start: int, grid_poi
             from raysweep.search.tpe import HyperOptProposer
 
             return HyperOptProposer(space, seed=seed, n_start=n_start)
+        case "optuna":
+            try:
+                from raysweep.search.optuna_tpe import OptunaProposer
+            except ModuleNotFoundError as error:
+                raise ConfigError("search.kind: optuna is not installed; pip install 'raysweep[optuna]'") from error
+
+            return OptunaProposer(space, seed=seed, n_start=n_start)
         case _:
             assert_never(kind)

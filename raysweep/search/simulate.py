@@ -26,11 +26,20 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Curve:
-    """A simulated job from its start to its own end; the last point's resource is its budget."""
+    """A simulated job from its start to its own end."""
 
     points: tuple[CurvePoint, ...]
     outcome: Outcome = Outcome.COMPLETED
     """How it ends where nobody stops it."""
+    ends_after_s: float | None = None
+    """From its last point, or its start, to an end without an evaluation; None: it ends at its last point."""
+    budget: float | None = None
+    """Where it would end if nothing went wrong, in the unit of the rungs; None: at its last point."""
+
+    @property
+    def full_resource(self) -> float:
+        """Its budget."""
+        return self.points[-1].resource if self.budget is None else self.budget
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ def simulate(
 ) -> Simulation:
     """Runs the sweep to its end; sleeps nowhere. Of two events at the same time the trial that began first goes first.
 
-    Raises ValueError when the history waits although no trial is running, or for a curve without points.
+    Raises ValueError when the history waits although no trial is running, or for a curve without points and end.
     """
     began_s = clock.monotonic_s()
     queue: list[tuple[float, int]] = []
@@ -108,7 +117,7 @@ def simulate(
         now_s, number = heapq.heappop(queue)
         clock.advance_to(now_s)
         trial = running[number]
-        outcome = _evaluate(trial, history, pruner)
+        outcome = _advance(trial, history, pruner)
         if outcome is None:
             heapq.heappush(queue, _next_event(trial, now_s))
         else:
@@ -135,18 +144,21 @@ def _start(history: History, curves: Callable[[Params], Curve], *, n_free: int, 
 
 
 def _next_event(trial: _Running, now_s: float) -> tuple[float, int]:
-    if not trial.curve.points:
-        raise ValueError(f"trial {trial.suggestion.number}: a curve without points never ends")
-    return now_s + trial.curve.points[trial.n_done].duration_s, trial.suggestion.number
+    following = trial.curve.points[trial.n_done :]
+    delay_s = following[0].duration_s if following else trial.curve.ends_after_s
+    if delay_s is None:
+        raise ValueError(f"trial {trial.suggestion.number}: a curve without points never ends; give it ends_after_s")
+    return now_s + delay_s, trial.suggestion.number
 
 
-def _evaluate(trial: _Running, history: History, pruner: Pruner) -> Outcome | None:
-    """The outcome when this evaluation ended the trial, as the pruner or the curve wanted it."""
+def _advance(trial: _Running, history: History, pruner: Pruner) -> Outcome | None:
+    """The outcome when this event ended the trial, as the pruner or the curve wanted it."""
+    if trial.n_done == len(trial.curve.points):
+        return trial.curve.outcome
     point = trial.curve.points[trial.n_done]
     trial.n_done += 1
     history.record(trial.suggestion.number, point.value, point.resource)
-    budget = trial.curve.points[-1].resource
-    decision = pruner.decide(trial.suggestion.number, point.resource, point.value, budget)
-    if trial.n_done == len(trial.curve.points):
+    decision = pruner.decide(trial.suggestion.number, point.resource, point.value, trial.curve.full_resource)
+    if trial.n_done == len(trial.curve.points) and trial.curve.ends_after_s is None:
         return trial.curve.outcome
     return Outcome.PRUNED if isinstance(decision, Stop) else None

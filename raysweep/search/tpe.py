@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import chain
 
 import hyperopt
 from hyperopt import hp, tpe
 
-from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Params, ParamValue, nested
-from raysweep.search.coordinates import assemble, branch_prefix, coordinate, interval, leaves, value_at
+from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Params, nested
+from raysweep.search.coordinates import assemble, branch_prefix, decoded, encoded, interval, leaves
 from raysweep.search.draw import RandomProposer
+from raysweep.search.observed import Observations, Observed
 from raysweep.space import Space
 
 _GAMMA = 0.5
@@ -19,13 +19,6 @@ _GAMMA = 0.5
 _N_REDRAWS = 8
 _N_RANDOM_REDRAWS = 64
 """In a small discrete space all may have been tried; then a suggestion is repeated."""
-
-
-@dataclass(frozen=True)
-class _Observed:
-    params: Params
-    loss: float | None
-    """None while it is pending."""
 
 
 class HyperOptProposer:
@@ -42,7 +35,7 @@ class HyperOptProposer:
         self._n_start = n_start
         self._random = RandomProposer(space, seed=seed)
         self._domain = hyperopt.Domain(_no_objective, _expression(space.dimensions))
-        self._observed: dict[int, _Observed] = {}
+        self._observed = Observations()
 
     def ask(self, number: int) -> Params:
         """Complete params; the trial is pending from now on."""
@@ -52,32 +45,23 @@ class HyperOptProposer:
 
     def adopt(self, number: int, params: Params) -> None:
         """A trial that came from elsewhere is pending; what is told of it counts like any other."""
-        self._observed[number] = _Observed(params, None)
+        self._observed.adopt(number, params)
 
     def tell(self, number: int, loss: float | None) -> None:
         """The trial's loss; without one it is forgotten. Raises ValueError for a loss that is not finite."""
-        if loss is None:
-            self._observed.pop(number, None)
-            return
-        if not math.isfinite(loss):
-            raise ValueError(f"trial {number}: the loss {loss} is not finite; tell None or the worst finite loss")
-        self._observed[number] = _Observed(self._observed[number].params, loss)
+        self._observed.tell(number, loss)
 
     def _knows_enough(self, number: int) -> bool:
-        told = sum(observed.loss is not None for observed in self._observed.values())
         # TPE takes the best ceil(gamma sqrt(n)) of all n for good: pending ones must never be among them.
-        return number >= self._n_start and told > _GAMMA * math.sqrt(len(self._observed)) and bool(self._domain.params)
+        n_good = _GAMMA * math.sqrt(len(self._observed))
+        return number >= self._n_start and self._observed.n_told > n_good and bool(self._domain.params)
 
     def _suggest(self, number: int) -> Params:
         """What was tried before would teach little: then another draw, at last from the prior."""
         trials = self._trials()
-        known = [observed.params for observed in self._observed.values()]
-        first = self._draw(number, trials, 0)
-        if first not in known:
-            return first
-        redrawn = (self._draw(number, trials, redraw) for redraw in range(1, _N_REDRAWS))
+        drawn = (self._draw(number, trials, redraw) for redraw in range(_N_REDRAWS))
         random = (self._random.ask(number, redraw) for redraw in range(_N_RANDOM_REDRAWS))
-        return next((params for params in chain(redrawn, random) if params not in known), first)
+        return self._observed.first_new(chain(drawn, random))
 
     def _draw(self, number: int, trials: hyperopt.Trials, redraw: int) -> Params:
         seed = [self._seed, number, redraw]
@@ -86,13 +70,13 @@ class HyperOptProposer:
 
     def _trials(self) -> hyperopt.Trials:
         trials = hyperopt.Trials()
-        trials.insert_trial_docs([self._document(trials, number) for number in self._observed])
+        known = self._observed.by_number()
+        trials.insert_trial_docs([self._document(trials, number, observed) for number, observed in known])
         trials.refresh()
         return trials
 
-    def _document(self, trials: hyperopt.Trials, number: int) -> object:
-        observed = self._observed[number]
-        places = {label: _place(d, value) for label, d, value in leaves(self._space.dimensions, observed.params)}
+    def _document(self, trials: hyperopt.Trials, number: int, observed: Observed) -> object:
+        places = {label: encoded(d, value) for label, d, value in leaves(self._space.dimensions, observed.params)}
         values = {label: [places[label]] if label in places else [] for label in self._domain.params}
         indices = {label: [number] if label in places else [] for label in self._domain.params}
         misc = {"tid": number, "cmd": self._domain.cmd, "workdir": None, "idxs": indices, "vals": values}
@@ -101,7 +85,7 @@ class HyperOptProposer:
         return document
 
     def _params(self, values: Mapping[str, list[float]]) -> Params:
-        return assemble(self._space.dimensions, lambda label, dimension: _value(dimension, float(values[label][0])))
+        return assemble(self._space.dimensions, lambda label, dimension: decoded(dimension, float(values[label][0])))
 
 
 def _no_objective(params: object) -> float:
@@ -131,27 +115,3 @@ def _variable(label: str, dimension: Dimension) -> object:
             return hp.choice(label, inner)
         case _:
             return hp.uniform(label, *interval(dimension))
-
-
-def _place(dimension: Dimension, value: ParamValue) -> float | int:
-    match dimension:
-        case Fixed():
-            return 0
-        case Choice():
-            return dimension.values.index(value)
-        case Branch():
-            return list(dimension.branches).index(str(value))
-        case _:
-            return coordinate(dimension, value)
-
-
-def _value(dimension: Dimension, place: float) -> ParamValue:
-    match dimension:
-        case Fixed():
-            return dimension.value
-        case Choice():
-            return dimension.values[int(place)]
-        case Branch():
-            return list(dimension.branches)[int(place)]
-        case _:
-            return value_at(dimension, place)

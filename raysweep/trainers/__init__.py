@@ -1,18 +1,41 @@
 """Trainers by kind, each imported only when it is made."""
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Protocol, TypeVar, assert_never, runtime_checkable
 
-from raysweep.config import LoraTrainer, SyntheticTrainer
+from pydantic import BaseModel
+
+from raysweep import plugins
+from raysweep.config import LoraTrainer, PluginTrainer, SyntheticTrainer
+from raysweep.errors import ConfigError
 from raysweep.jobs import Trainer
 from raysweep.task import Task
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@runtime_checkable
+class TrainerPlugin(Protocol[S]):
+    """What an entry point of the group `raysweep.trainers` is: an object, a class or a module with these two."""
+
+    @property
+    def settings(self) -> type[S]:
+        """The trainer's own settings, which stand beside `trainer.kind`: a subclass of `raysweep.config.Section`."""
+        ...
+
+    def make(self, settings: S, task: Task) -> Trainer:
+        """A trainer, cheaply: once in the driver, and again in every trial's process.
+
+        Raises InputError where the settings cannot work here.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class TrainerRecipe:
     """All that is needed to make a trainer, in the driver and again in each actor."""
 
-    settings: LoraTrainer | SyntheticTrainer
+    settings: LoraTrainer | SyntheticTrainer | PluginTrainer
     task: Task
 
 
@@ -28,5 +51,17 @@ def make_trainer(recipe: TrainerRecipe) -> Trainer:
             from raysweep.trainers import synthetic
 
             return synthetic.SyntheticTrainer(settings, recipe.task)
+        case PluginTrainer():
+            return _from_plugin(settings, recipe.task)
         case _:
             assert_never(settings)
+
+
+def _from_plugin(settings: PluginTrainer, task: Task) -> Trainer:
+    plugin = plugins.load(plugins.TRAINERS, settings.kind, settings.SHIPPED)
+    if not isinstance(plugin, TrainerPlugin):
+        raise ConfigError(
+            f"{plugins.TRAINERS}: {settings.kind}: {plugin!r} has no `make`; its package has to be mended"
+        )
+    made: Trainer = plugin.make(settings.settings, task)
+    return made

@@ -1,35 +1,16 @@
 """The Ray Tune trainable that owns one job: starts it, watches it, and cancels it when it is stopped."""
 
 import asyncio
-import contextlib
-import socket
-import threading
-import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 
-from raysweep.errors import DataError, Fault, InputError, JobFailed
-from raysweep.jobs import DataRefs, Job, JobSpec
+from raysweep.jobs import JobSpec
 from raysweep.space import Params
-from raysweep.trainers import TrainerRecipe, make_trainer
-from raysweep.tuning.driver import Report
-
-POLL_S = 5.0
-"""How long a step waits for the next evaluation before it says that it is still alive."""
-SUBMIT_WAIT_S = 8.0
-"""How long a stop waits for a submit in flight; Tune kills an actor 10 s after it asked it to stop."""
-
-
-@dataclass(frozen=True)
-class Static:
-    """What all actors of a sweep share; travels through Ray's object store once."""
-
-    recipe: TrainerRecipe
-    data: DataRefs
+from raysweep.tuning.runner import Static
+from raysweep.tuning.work import Work, is_last
 
 
 class Trial(tune.Trainable):
@@ -42,10 +23,7 @@ class Trial(tune.Trainable):
         """No outside effect: the job begins in the first step."""
         self._spec: JobSpec = config["spec"]
         self._shown: tuple[str, ...] = config["shown"]
-        self._static = static
-        self._job: Job | None = None
-        self._is_stopping = False
-        self._submitting = threading.Lock()
+        self._work = Work(self._spec, static)
         self._train_thread = ThreadPoolExecutor(1, thread_name_prefix="train")
         self._stop_thread = ThreadPoolExecutor(1, thread_name_prefix="stop")
 
@@ -67,52 +45,15 @@ class Trial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Submit the job, or follow it to its next evaluation, its end, or for a few seconds."""
-        try:
-            report = self._submit() if self._job is None else self._advance(self._job)
-        except JobFailed as failure:
-            report = self._failed(failure)
-        except DataError as error:
-            report = self._failed(JobFailed(str(error), Fault.DATA))
-        except InputError as error:
-            report = self._failed(JobFailed(str(error), Fault.PARAMS))
-        except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
-            report = self._failed(JobFailed(f"{type(error).__name__}: {error}", Fault.HOST))
-            self._keep_traceback()
-        is_final = report.failure is not None or (report.progress is not None and report.progress.is_final)
-        return {"report": report, "done": is_final}
+        report = self._work.step()
+        return {"report": report, "done": is_last(report)}
 
     def cleanup(self) -> None:
         """Cancel the job that this actor made or adopted; beside a running step, and more than once."""
-        self._is_stopping = True
-        if self._submitting.acquire(timeout=SUBMIT_WAIT_S):
-            self._submitting.release()
-        if self._job is not None:
-            self._job.cancel()
+        self._work.stop()
 
     def __repr__(self) -> str:
         return f"trial {self._spec.trial} {in_short(self._spec.params, self._shown)}"
-
-    def _submit(self) -> Report:
-        with self._submitting:
-            if self._is_stopping:  # nothing is begun only to be cancelled
-                return Report("", socket.gethostname())
-            trainer = make_trainer(self._static.recipe)
-            self._job = trainer.submit(self._spec, self._static.data)
-        if self._is_stopping:
-            self._job.cancel()
-        return Report(self._job.id, socket.gethostname())
-
-    def _failed(self, failure: JobFailed) -> Report:
-        return Report(self._job.id if self._job else "", socket.gethostname(), failure=failure)
-
-    def _keep_traceback(self) -> None:
-        """Beside the job's other files, for whoever has to mend the trainer."""
-        with contextlib.suppress(OSError):  # the failure itself is reported all the same
-            self._spec.folder.mkdir(parents=True, exist_ok=True)
-            (self._spec.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-
-    def _advance(self, job: Job) -> Report:
-        return Report(job.id, socket.gethostname(), job.advance(POLL_S))
 
 
 def in_short(params: Params, names: tuple[str, ...]) -> str:

@@ -1,36 +1,19 @@
-"""Joins a Ray cluster or starts one, quietly, and turns signals into a clean end."""
+"""Joins a Ray cluster or starts one, quietly."""
 
 import logging
-import signal
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import ray
 
 from raysweep import environment
 from raysweep.errors import ClusterError
+from raysweep.tuning.runner import Cluster
 
-PATIENCE_S = 15.0
-"""Tune gives actors 10 s to stop; a second signal before that is a nervous finger."""
 PROBE_S = 2.0
 """Ray itself waits for over a minute for a head that is not there."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where the trials run."""
-
-    words: str
-    """For people: what was joined or started."""
-    cpus: float
-    gpus: float
-    dashboard_url: str | None
 
 
 @contextmanager
@@ -53,37 +36,6 @@ def joined(address: str, *, dashboard: bool = True) -> Iterator[Cluster]:
         yield _look(words, url)
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def signals(on_signal: Callable[[str], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end the sweep cleanly while the block runs: the first is told, and its jobs are cancelled.
-
-    More within the next seconds change nothing, since they could only hinder that; one after them raises
-    KeyboardInterrupt. Only the main thread can catch signals; elsewhere
-    nothing is changed. Enter it after the cluster was joined: Ray sets handlers of its own.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came_s: list[float] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        now_s = time.monotonic()
-        if came_s and now_s - came_s[0] > PATIENCE_S:
-            raise KeyboardInterrupt
-        if not came_s:
-            came_s.append(now_s)
-            on_signal(signal.Signals(number).name)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _find() -> str | None:

@@ -1,17 +1,29 @@
 """What the driver decides on each event of a sweep, and what it writes down; Ray is nowhere in here."""
 
+import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.clock import Clock
-from raysweep.entries import CancelRequested, Evaluated, JobAccepted, SweepEnded, TrialEnded, TrialProposed
+from raysweep.entries import (
+    CancelRequested,
+    Evaluated,
+    JobAccepted,
+    SweepEnded,
+    TrialEnded,
+    TrialInterrupted,
+    TrialProposed,
+)
 from raysweep.errors import Fault, JobFailed, RaysweepError
-from raysweep.goal import Goal
 from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
 from raysweep.recorder import Recorder
+from raysweep.retries import GiveUp, next_step
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.search.prune import Pruner, Stop
+from raysweep.tuning.rules import Rules
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,18 +35,6 @@ class Report:
     progress: Progress | None = None
     """None in the first report of a job, which says only that it was accepted."""
     failure: JobFailed | None = None
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a driver needs to know of its sweep."""
-
-    goal: Goal
-    stopping_goal: Goal
-    sampled: tuple[str, ...]
-    """Names of the params that vary."""
-    target: float | None
-    time_s: float | None
 
 
 class Driver:
@@ -53,14 +53,17 @@ class Driver:
         recorder: Recorder,
         clock: Clock,
     ) -> None:
-        self._rules = rules
-        self._history = history
-        self._pruner = pruner
-        self._make_spec = make_spec
-        self._recorder = recorder
+        self.rules = rules
+        self.history = history
+        self.pruner = pruner
+        self.make_spec = make_spec
+        self.recorder = recorder
         self._clock = clock
         self._began_s = clock.monotonic_s()
-        self._specs: dict[int, JobSpec] = {}
+        state = recorder.state
+        self._spent_s = state.elapsed_s(state.at) if state.at else 0.0
+        self._live: dict[int, JobSpec] = {}
+        self._waiting: dict[int, tuple[float, JobSpec]] = {}
         self.error: RaysweepError | None = None
         self.signal: str | None = None
         """The signal that ended the sweep, if one did."""
@@ -71,26 +74,25 @@ class Driver:
         """The next trial's spec, written down before anything else happens to it."""
         if self.is_over():
             return Done()
-        suggestion = self._history.ask()
-        if not isinstance(suggestion, Suggestion):
-            return suggestion
-        spec = self._make_spec(suggestion)
-        self._specs[spec.trial] = spec
-        sampled = tuple(name for name in self._rules.sampled if name in spec.params)
-        self._recorder.record(
-            TrialProposed(self._clock.now(), spec.trial, spec.attempt, spec.key, spec.params, sampled)
-        )
-        return spec
+        due = [trial for trial, (due_s, _) in self._waiting.items() if due_s <= self._clock.monotonic_s()]
+        if due and len(self._live) < self.rules.concurrency:
+            return self._propose(self._waiting.pop(min(due))[1])
+        suggestion = self.history.ask()
+        if isinstance(suggestion, Suggestion):
+            return self._propose(self.make_spec(suggestion))
+        return Wait() if self._waiting else suggestion
+
+    def take_up(self, spec: JobSpec, wait_s: float = 0.0) -> None:
+        """Let a trial that holds a slot already be worked on again, after a wait."""
+        self._waiting[spec.trial] = (self._clock.monotonic_s() + wait_s, spec)
 
     def report(self, trial: int, report: Report) -> bool:
         """Take in what an actor says; whether its trial goes on."""
-        state = self._recorder.state.trials[trial]
-        if state.ended:
+        if trial not in self._live:
             return False
-        if state.job is None and report.job_id:
-            self._recorder.record(
-                JobAccepted(self._clock.now(), trial, self._specs[trial].attempt, report.job_id, report.host)
-            )
+        if self.recorder.state.trials[trial].job is None and report.job_id:
+            attempt = self._live[trial].attempt
+            self.recorder.record(JobAccepted(self._clock.now(), trial, attempt, report.job_id, report.host))
         if report.failure:
             self._fail(trial, report.failure)
             return False
@@ -103,26 +105,33 @@ class Driver:
             return False
         return not report.progress.evaluation or self._goes_on(trial, report.progress.evaluation)
 
-    def lose(self, trial: int, reason: str) -> None:
-        """The trial's actor died, or raised what no trainer should raise."""
-        if not self._recorder.state.trials[trial].ended:
-            self._end(trial, Outcome.ERRORED, reason)
+    def lose(self, trial: int, reason: str, fault: Fault = Fault.HOST) -> None:
+        """The trial's actor died, or raised what no trainer should raise; its job may live on at its host."""
+        if trial in self._live:
+            self._interrupt_trial(trial, fault, reason, is_job_over=not self.rules.has_host)
 
     def is_over(self) -> bool:
         """Whether everything that still runs is to be stopped."""
-        time_s = self._rules.time_s
-        if self.end_reason is None and time_s is not None and self._clock.monotonic_s() - self._began_s >= time_s:
+        time_s = self.rules.time_s
+        driven_s = self._spent_s + self._clock.monotonic_s() - self._began_s
+        if self.end_reason is None and time_s is not None and driven_s >= time_s:
             self.stop(f"the time is up ({time_s:g} s)")
         return self.end_reason is not None
 
     def stop(self, reason: str) -> None:
         """Begin no further trial, and stop those that run; the first reason counts."""
         self.end_reason = self.end_reason or reason
-        self._history.close()
+        self.history.close()
+
+    def stop_trial(self, trial: int, outcome: Outcome, reason: str) -> None:
+        """End a trial before its time; its actor, if it has one, is stopped at its next report."""
+        self.recorder.record(CancelRequested(self._clock.now(), trial, outcome, reason))
+        self.end_trial(trial, outcome, reason)
 
     def interrupt(self, signal_name: str) -> None:
         """Stop because somebody said so; what would come after the search is left out."""
         self.signal = signal_name
+        self.recorder.hurry()
         self.stop(f"interrupted by {signal_name}")
 
     def abort(self, error: RaysweepError) -> None:
@@ -134,68 +143,103 @@ class Driver:
         """Write down the end of what still ran, and of a sweep that broke: every actor is gone by now."""
         reason = self.end_reason or "the sweep ended"
         try:
-            for trial, state in self._recorder.state.trials.items():
+            for trial, state in self.recorder.state.trials.items():
                 if not state.ended:
-                    self._end(trial, Outcome.CANCELLED, reason)
+                    self.end_trial(trial, Outcome.CANCELLED, reason)
             if self.error:
-                self._recorder.record(SweepEnded(self._clock.now(), reason))
+                self.recorder.record(SweepEnded(self._clock.now(), reason))
         except RaysweepError as error:
             self.abort(error)
 
+    def end_trial(self, trial: int, outcome: Outcome, reason: str, *, model: str | None = None) -> None:
+        """Write the trial's end down; its slot is free."""
+        self._live.pop(trial, None)
+        self._waiting.pop(trial, None)
+        self.history.end(trial, outcome)
+        state = self.recorder.state.trials[trial]
+        scored = outcome in (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED) and state.last is not None
+        objective = state.last.metrics.get(self.rules.goal.metric) if scored and state.last else None
+        self.recorder.record(
+            TrialEnded(self._clock.now(), trial, outcome, reason, objective, model, state.trained_tokens)
+        )
+
+    def _propose(self, spec: JobSpec) -> JobSpec:
+        sampled = tuple(name for name in self.rules.sampled if name in spec.params)
+        self.recorder.record(TrialProposed(self._clock.now(), spec.trial, spec.attempt, spec.key, spec.params, sampled))
+        self._live[spec.trial] = spec
+        return spec
+
     def _evaluate(self, trial: int, evaluation: Evaluation) -> None:
-        metrics = {name: _finite(value) for name, value in evaluation.metrics.items()}
-        self._recorder.record(
+        last = self.recorder.state.trials[trial].last
+        if last is not None and evaluation.epoch <= last.epoch:
+            _LOG.warning("trial %d: its trainer repeats the evaluation at epoch %g; left out", trial, evaluation.epoch)
+            return
+        metrics = {name: finite(value) for name, value in evaluation.metrics.items()}
+        self.recorder.record(
             Evaluated(
                 self._clock.now(),
                 trial,
-                self._specs[trial].attempt,
+                self._live[trial].attempt,
                 evaluation.epoch,
                 evaluation.examples,
                 evaluation.trained_tokens,
                 metrics,
             )
         )
-        value = metrics.get(self._rules.goal.metric)
-        self._history.record(trial, math.nan if value is None else value, evaluation.epoch)
+        self.history.record(trial, number(metrics.get(self.rules.goal.metric)), evaluation.epoch)
 
     def _goes_on(self, trial: int, evaluation: Evaluation) -> bool:
-        value = _finite(evaluation.metrics.get(self._rules.stopping_goal.metric))
-        budget = self._specs[trial].evaluate_at[-1]
-        decision = self._pruner.decide(trial, evaluation.epoch, math.nan if value is None else value, budget)
+        value = number(evaluation.metrics.get(self.rules.stopping_goal.metric))
+        decision = self.pruner.decide(trial, evaluation.epoch, value, self._live[trial].evaluate_at[-1])
         if not isinstance(decision, Stop):
             return True
-        reason = f"{self._rules.stopping_goal.metric} {decision}"
-        self._recorder.record(CancelRequested(self._clock.now(), trial, Outcome.PRUNED, reason))
-        self._end(trial, Outcome.PRUNED, reason)
+        self.stop_trial(trial, Outcome.PRUNED, self.words(decision))
         return False
 
+    def words(self, decision: Stop) -> str:
+        """Why a trial was pruned."""
+        return f"{self.rules.stopping_goal.metric} {decision}"
+
     def _complete(self, trial: int, progress: Progress) -> None:
-        last = self._recorder.state.trials[trial].last
-        objective = last.metrics.get(self._rules.goal.metric) if last else None
+        last = self.recorder.state.trials[trial].last
+        objective = last.metrics.get(self.rules.goal.metric) if last else None
         if objective is None:
-            reason = f"its last evaluation holds no {self._rules.goal.metric}"
-            self._end(trial, Outcome.ERRORED, reason, model=progress.model)
+            reason = f"its last evaluation holds no {self.rules.goal.metric}"
+            self.end_trial(trial, Outcome.ERRORED, reason, model=progress.model)
             return
-        self._end(trial, Outcome.COMPLETED, "", model=progress.model)
-        target = self._rules.target
-        if target is not None and self._rules.goal.reached(objective, target):
-            self.stop(f"trial {trial} reached the target: {self._rules.goal.metric} {objective:.4g}")
+        self.end_trial(trial, Outcome.COMPLETED, "", model=progress.model)
+        target = self.rules.target
+        if target is not None and self.rules.goal.reached(objective, target):
+            self.stop(f"trial {trial} reached the target: {self.rules.goal.metric} {objective:.4g}")
 
     def _fail(self, trial: int, failure: JobFailed) -> None:
-        outcome = Outcome.FAILED if failure.fault is Fault.PARAMS else Outcome.ERRORED
-        self._end(trial, outcome, failure.reason)
-        if failure.fault is Fault.DATA:
+        if failure.fault is Fault.PARAMS:
+            self.end_trial(trial, Outcome.FAILED, failure.reason)
+        elif failure.fault is Fault.DATA:
+            self.end_trial(trial, Outcome.ERRORED, failure.reason)
             self.abort(RaysweepError(f"trial {trial}: {failure.reason}; every trial would fail so: mend the data"))
+        else:
+            self._interrupt_trial(trial, failure.fault, failure.reason, is_job_over=True)
 
-    def _end(self, trial: int, outcome: Outcome, reason: str, *, model: str | None = None) -> None:
-        self._history.end(trial, outcome)
-        state = self._recorder.state.trials[trial]
-        scored = outcome in (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED) and state.last is not None
-        objective = state.last.metrics.get(self._rules.goal.metric) if scored and state.last else None
-        self._recorder.record(
-            TrialEnded(self._clock.now(), trial, outcome, reason, objective, model, state.trained_tokens)
-        )
+    def _interrupt_trial(self, trial: int, fault: Fault, reason: str, *, is_job_over: bool) -> None:
+        spec = self._live.pop(trial)
+        self.recorder.record(TrialInterrupted(self._clock.now(), trial, spec.attempt, fault, reason))
+        state = self.recorder.state.trials[trial]
+        faults = [one.fault for one in state.interruptions if one.fault is not None]
+        then = next_step(faults, reason, attempts=self.rules.attempts, wait_s=self.rules.wait_s)
+        if isinstance(then, GiveUp):
+            self.end_trial(trial, then.outcome, then.reason)
+            return
+        attempt = spec.attempt + 1 if is_job_over else spec.attempt
+        self.take_up(replace(spec, attempt=attempt, n_evaluations=len(state.evaluations)), then.wait_s)
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """The value as a ledger can hold it: None where it is not a number."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def number(value: float | None) -> float:
+    """The value as history and pruner take it: NaN where there is none."""
+    found = finite(value)
+    return math.nan if found is None else found

@@ -1,19 +1,23 @@
 """Runs a driver's trials as Ray Tune actors, and a model's predictions as a Ray task."""
 
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
 from ray import tune
 
+from raysweep import environment
 from raysweep.errors import RaysweepError
 from raysweep.scoring import Prediction
 from raysweep.task import Example
 from raysweep.trainers import make_trainer
-from raysweep.tuning.actor import Static, Trial
+from raysweep.tuning import cluster
+from raysweep.tuning.actor import Trial
 from raysweep.tuning.driver import Driver
-from raysweep.tuning.skins import CallbackSkin, SchedulerSkin, SearcherSkin, StopperSkin, Ticker
+from raysweep.tuning.runner import Cluster, Resources, Static, Ticker
+from raysweep.tuning.skins import CallbackSkin, SchedulerSkin, SearcherSkin, StopperSkin
 
 TICK_S = 0.5
 PREDICT_S = 3600.0
@@ -21,69 +25,90 @@ PREDICT_S = 3600.0
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What each trial takes of the cluster."""
+class RayRunner:
+    """Ray Tune, on a cluster that is joined or started."""
 
-    cpus: float
-    gpus: float
+    address: str = "auto"
+    """`auto`, `local`, or the address of a Ray cluster."""
+    dashboard: bool = True
+    """Whether a cluster that is started here has Ray's dashboard."""
+
+    def joined(self) -> AbstractContextManager[Cluster]:
+        """The cluster, for as long as the block runs; raises ClusterError where there is none."""
+        return cluster.joined(self.address, dashboard=self.dashboard)
+
+    def run_trials(
+        self,
+        driver: Driver,
+        static: Static,
+        resources: Resources,
+        *,
+        shown: tuple[str, ...],
+        concurrency: int,
+        ticker: Ticker,
+    ) -> None:
+        """Run the driver's trials to their end, or until it is over; returns when every actor is gone."""
+        environment.stage_trials(concurrency)
+        with tempfile.TemporaryDirectory(prefix="raysweep_", ignore_cleanup_errors=True) as scratch:
+            _tuner(driver, static, resources, shown=shown, scratch=scratch, ticker=ticker).fit()
+
+    def predict(
+        self,
+        static: Static,
+        resources: Resources,
+        model: str,
+        examples: Sequence[Example],
+        *,
+        ticker: Ticker,
+        is_stopped: Callable[[], bool],
+    ) -> Sequence[Prediction] | None:
+        """What a model says of each example, worked out on the cluster like a trial; None when it was stopped.
+
+        Raises RaysweepError where the model cannot be scored, or not within an hour.
+        """
+        task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_predict)
+        answer = task.remote(static, model, list(examples))
+        for _ in range(round(PREDICT_S / TICK_S)):
+            ready, _pending = ray.wait([answer], timeout=TICK_S)
+            ticker.tick()
+            if is_stopped():
+                ray.cancel(answer, force=True)
+                return None
+            if ready:
+                return _answer(answer)
+        ray.cancel(answer, force=True)
+        raise RaysweepError(f"{model}: not scored within {PREDICT_S / 3600:g} h; is the cluster full?")
 
 
-def run_trials(
-    driver: Driver, static: Static, resources: Resources, *, shown: tuple[str, ...], folder: Path, ticker: Ticker
-) -> None:
-    """Run the driver's trials to their end, or until it is over; returns when every actor is gone.
-
-    The cluster must have been joined.
-    """
+def _tuner(
+    driver: Driver, static: Static, resources: Resources, *, shown: tuple[str, ...], scratch: str, ticker: Ticker
+) -> tune.Tuner:
+    """Tune's own files go to a scratch folder: nobody reads them, and the sweep's storage may be gone for a while."""
     takes = {"cpus": resources.cpus, "gpus": resources.gpus}
-    tuner = tune.Tuner(
+    return tune.Tuner(
         tune.with_parameters(Trial, static=static),
         tune_config=tune.TuneConfig(
             search_alg=SearcherSkin(driver, shown, takes),
             scheduler=SchedulerSkin(driver),
             num_samples=-1,
             reuse_actors=False,
-            trial_name_creator=lambda trial: f"trial_{trial.config['spec'].trial:04d}",
-            trial_dirname_creator=lambda trial: f"trial_{trial.config['spec'].trial:04d}",
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(folder),
+            storage_path=scratch,
             stop=StopperSkin(driver),
             callbacks=[CallbackSkin(ticker)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=0),
+            failure_config=tune.FailureConfig(max_failures=0),  # the driver decides who is tried again
             verbose=0,
         ),
     )
-    tuner.fit()
 
 
-def predict(
-    static: Static,
-    resources: Resources,
-    model: str,
-    examples: Sequence[Example],
-    *,
-    ticker: Ticker,
-    is_stopped: Callable[[], bool],
-) -> Sequence[Prediction] | None:
-    """What a model that a trial has made says of each example, worked out on the cluster like the trial itself.
-
-    None when it was stopped. Raises RaysweepError where the model cannot be scored, or not within an hour.
-    """
-    task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_predict)
-    answer = task.remote(static, model, list(examples))
-    for _ in range(round(PREDICT_S / TICK_S)):
-        ready, _pending = ray.wait([answer], timeout=TICK_S)
-        ticker.tick()
-        if is_stopped():
-            ray.cancel(answer, force=True)
-            return None
-        if ready:
-            return _answer(answer)
-    ray.cancel(answer, force=True)
-    raise RaysweepError(f"{model}: not scored within {PREDICT_S / 3600:g} h; is the cluster full?")
+def _name(trial: "tune.experiment.Trial") -> str:
+    return f"trial_{trial.config['spec'].trial:04d}_{trial.config['spec'].attempt}"
 
 
 def _answer(reference: "ray.ObjectRef[Sequence[Prediction]]") -> Sequence[Prediction]:

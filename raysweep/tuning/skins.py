@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import Fault, RaysweepError
 from raysweep.search.history import Done, Wait
 from raysweep.tuning.actor import tune_config
 from raysweep.tuning.driver import Driver, Report
+from raysweep.tuning.runner import Ticker
+
+OUT_OF_MEMORY = "OutOfMemoryError"
+"""In what Tune writes of a process that Ray's memory monitor killed."""
 
 
 class _Unpickled:
@@ -73,7 +77,9 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """The trial's process died: whatever a trainer raises comes as a report."""
         try:
-            self._driver.lose(trial.config["spec"].trial, _reason(trial))
+            reason = _reason(trial)
+            fault = Fault.MEMORY if OUT_OF_MEMORY in reason else Fault.HOST
+            self._driver.lose(trial.config["spec"].trial, reason, fault)
         except RaysweepError as error:
             self._driver.abort(error)
 
@@ -93,7 +99,8 @@ def _reason(trial: Trial) -> str:
     path = trial.error_file
     lines = Path(path).read_text(encoding="utf-8").splitlines() if path and Path(path).is_file() else []
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
-    return f"its process died: {told[0]}" if told else "its process died"
+    killed = next((line for line in told if OUT_OF_MEMORY in line), None)
+    return f"its process died: {killed or told[0]}" if told else "its process died"
 
 
 class StopperSkin(_Unpickled, tune.Stopper):
@@ -109,14 +116,6 @@ class StopperSkin(_Unpickled, tune.Stopper):
     def stop_all(self) -> bool:
         """Looked at after every event."""
         return self._driver.is_over()
-
-
-class Ticker(Protocol):
-    """Wants to be called now and then."""
-
-    def tick(self) -> None:
-        """Time has passed."""
-        ...
 
 
 class CallbackSkin(_Unpickled, tune.Callback):

@@ -38,7 +38,7 @@ def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
         parts += [*_best(state, state.best, width), Text(), *_top(state, setting, width), Text()]
     else:
         parts += [Text("no trial completed, so there is no best one", style="bold red"), Text()]
-    parts += [*_outcomes(state, width), Text(), *_tokens(state, setting), *_places(setting)]
+    parts += [*_outcomes(state, width), Text(), *_tokens(state, setting), *_places(state, setting)]
     return Group(*parts)
 
 
@@ -126,6 +126,11 @@ def _outcomes(state: SweepState, width: int) -> Iterator[RenderableType]:
         told = "; ".join(reason if times == 1 else f"{times} times {reason}" for reason, times in reasons[:REASONS])
         more = f"; and {len(reasons) - REASONS} more reasons" if len(reasons) > REASONS else ""
         table.add_row(str(number), Text(outcome, style=STYLES[outcome]), Text(told + more, style="dim"))
+    again = [one for trial in state.trials.values() for one in trial.interruptions]
+    if again:
+        faults = Counter(f"{one.fault or 'driver'}: {one_line(one.reason)}" for one in again).most_common(REASONS)
+        told = "; ".join(reason if times == 1 else f"{times} times {reason}" for reason, times in faults)
+        table.add_row(str(len(again)), Text("attempts interrupted", style="yellow"), Text(told, style="dim"))
     yield table
 
 
@@ -146,9 +151,11 @@ def _tokens(state: SweepState, setting: Setting) -> Iterator[RenderableType]:
     yield text
 
 
-def _places(setting: Setting) -> Iterator[RenderableType]:
+def _places(state: SweepState, setting: Setting) -> Iterator[RenderableType]:
     folder = str(setting.folder)
     yield Text.assemble("results in ", (folder, "bold"), ": trials.parquet, evaluations.parquet, ledger.jsonl")
     yield Text()
+    if any(trial.can_go_on for trial in state.trials.values()) or len(state.trials) < state.n_trials:
+        yield Text.assemble(("to go on  ", "dim"), f"raysweep resume {quote(folder)}")
     yield Text.assemble(("next  ", "dim"), f"tensorboard --logdir {quote(folder + '/tensorboard')}")
     yield Text(f"      python -c 'import raysweep; print(raysweep.load(\"{folder}\").trials)'")

@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.text import Text
 
 from raysweep.clock import Clock
-from raysweep.entries import Entry, FinalScored, SweepStarted, TrialEnded, encode
+from raysweep.entries import Entry, FinalScored, SweepResumed, SweepStarted, TrialEnded, TrialInterrupted, encode
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState
 from raysweep.views.frame import frame
@@ -83,7 +83,7 @@ class LiveView:
 class LinesView:
     """A line for the start, each trial's end and each final score, then the final block.
 
-    Quiet: a line only for trials that failed or errored, then the final block.
+    Quiet: a line only for trials that were interrupted, failed or errored, then the final block.
     """
 
     def __init__(self, setting: Setting, console: Console, *, is_quiet: bool) -> None:
@@ -97,6 +97,10 @@ class LinesView:
                 self._print(trial_line(entry, state))
             case SweepStarted() if not self._is_quiet:
                 self._print(_start_line(entry, self._setting))
+            case SweepResumed() if not self._is_quiet:
+                self._print(_resume_line(state, self._setting))
+            case TrialInterrupted():
+                self._print(_interrupted_line(entry))
             case FinalScored() if not self._is_quiet:
                 scores = ", ".join(f"{name} {metric(name, value)}" for name, value in entry.metrics.items())
                 self._print(f"scored {entry.name} on {entry.split}: {scores}")
@@ -146,6 +150,22 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
         return line
     is_new = best.number == entry.trial
     return line + (" (best)" if is_new else f" (best: {metric(state.goal.metric, best.ended.objective)})")
+
+
+def _interrupted_line(entry: TrialInterrupted) -> str:
+    whose = f" ({entry.fault})" if entry.fault else ""
+    return f"trial {entry.trial} attempt {entry.attempt} interrupted{whose}: {one_line(entry.reason)}"
+
+
+def _resume_line(state: SweepState, setting: Setting) -> str:
+    started = state.started
+    name = f"raysweep {one_line(started.name)} {started.sweep_id}" if started else "raysweep"
+    n_open = sum(trial.can_go_on for trial in state.trials.values())
+    where = f" on {one_line(setting.cluster)}" if setting.cluster else ""
+    return (
+        f"{name} goes on: {len(state.trials) - n_open} of {state.n_trials} trials have ended, {n_open} are taken up "
+        f"again, {setting.concurrency} at once{where}, folder {setting.folder}"
+    )
 
 
 def _start_line(entry: SweepStarted, setting: Setting) -> str:

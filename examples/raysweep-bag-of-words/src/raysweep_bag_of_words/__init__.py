@@ -1,0 +1,1 @@
+"""A trainer for raysweep: logistic regression on word counts, trained epoch by epoch."""

@@ -1,0 +1,153 @@
+"""Optuna's tree-structured Parzen estimator, driven by hand: a fresh study for every suggestion, nothing kept in it."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from random import Random
+from typing import assert_never
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from raysweep.dimensions import (
+    Branch,
+    Choice,
+    Dimension,
+    Fixed,
+    Integer,
+    LogUniform,
+    Params,
+    ParamValue,
+    QUniform,
+    Uniform,
+    multiples,
+    nested,
+)
+from raysweep.search.coordinates import assemble, branch_prefix, decoded, encoded, interval, leaves, options
+from raysweep.search.draw import RandomProposer
+from raysweep.search.observed import Observations, Observed
+from raysweep.space import Space
+
+_N_REDRAWS = 8
+_N_RANDOM_REDRAWS = 64
+"""In a small discrete space all may have been tried; then a suggestion is repeated."""
+
+Group = Mapping[str, BaseDistribution]
+"""Dimensions that are drawn together, by label: those of one level, which exist in the same trials."""
+
+
+class OptunaProposer:
+    """Proposes by Optuna's multivariate TPE after `n_start` random draws.
+
+    A suggestion is a function of the seed, the trial's number, the trials that are pending and the losses that were
+    told, in whatever order: so it can be rebuilt from a record by `adopt` and `tell`. Pending trials count as bad,
+    which keeps parallel suggestions apart.
+    """
+
+    def __init__(self, space: Space, *, seed: int, n_start: int) -> None:
+        self._space = space
+        self._seed = seed
+        self._n_start = n_start
+        self._random = RandomProposer(space, seed=seed)
+        self._groups = {label: group for group in _groups(space.dimensions) for label in group}
+        self._distributions = {label: group[label] for label, group in self._groups.items()}
+        self._observed = Observations()
+
+    def ask(self, number: int) -> Params:
+        """Complete params; the trial is pending from now on."""
+        params = self._suggest(number) if self._knows_enough(number) else self._random.ask(number)
+        self.adopt(number, params)
+        return params
+
+    def adopt(self, number: int, params: Params) -> None:
+        """A trial that came from elsewhere is pending; what is told of it counts like any other."""
+        self._observed.adopt(number, params)
+
+    def tell(self, number: int, loss: float | None) -> None:
+        """The trial's loss; without one it is forgotten. Raises ValueError for a loss that is not finite."""
+        self._observed.tell(number, loss)
+
+    def _knows_enough(self, number: int) -> bool:
+        return number >= self._n_start and self._observed.n_told > 0 and bool(self._groups)
+
+    def _suggest(self, number: int) -> Params:
+        """What was tried before would teach little: then another draw, at last from the prior."""
+        with _quietly():
+            study, trial = self._study()
+            drawn = (self._draw(number, redraw, study, trial) for redraw in range(_N_REDRAWS))
+            random = (self._random.ask(number, redraw) for redraw in range(_N_RANDOM_REDRAWS))
+            return self._observed.first_new(chain(drawn, random))
+
+    def _study(self) -> tuple[optuna.Study, FrozenTrial]:
+        """What is known, and the trial that is asked for."""
+        study = optuna.create_study()
+        study.add_trials([self._frozen(observed) for _, observed in self._observed.by_number()])
+        study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
+        return study, study.get_trials(deepcopy=False)[-1]
+
+    def _draw(self, number: int, redraw: int, study: optuna.Study, trial: FrozenTrial) -> Params:
+        # A sampler's generator goes on from draw to draw; a fresh one makes the draw a function of these three alone.
+        seed = Random(f"raysweep optuna {self._seed} {number} {redraw}").getrandbits(32)
+        sampler = TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
+        codes: dict[str, float] = {}
+
+        def pick(label: str, dimension: Dimension) -> ParamValue:
+            if label not in codes:
+                codes.update(sampler.sample_relative(study, trial, dict(self._groups[label])))
+            return decoded(dimension, codes[label])
+
+        return assemble(self._space.dimensions, pick)
+
+    def _frozen(self, observed: Observed) -> FrozenTrial:
+        found = leaves(self._space.dimensions, observed.params)
+        codes = {label: encoded(dimension, value) for label, dimension, value in found}
+        return optuna.trial.create_trial(
+            state=TrialState.RUNNING if observed.loss is None else TrialState.COMPLETE,
+            value=observed.loss,
+            params=codes,
+            distributions={label: self._distributions[label] for label in codes},
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Optuna logs every study that is made, and 4.x warns that parts of its TPE may change; restored on the way out."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _groups(dimensions: Mapping[str, Dimension], prefix: str = "") -> Iterator[Group]:
+    """The dimensions of each level; a branch's own are drawn after the branch."""
+    searched = {name: dimension for name, dimension in dimensions.items() if not isinstance(dimension, Fixed)}
+    if searched:
+        yield {prefix + name: _distribution(dimension) for name, dimension in searched.items()}
+    for name, dimension in searched.items():
+        if isinstance(dimension, Branch):
+            for branch in dimension.branches:
+                yield from _groups(nested(dimension, branch), branch_prefix(prefix + name, branch))
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    """Of the dimension's code; Optuna knows that there is nothing between two whole numbers."""
+    match dimension:
+        case Fixed() | Choice() | Branch():
+            return CategoricalDistribution(range(len(options(dimension))))
+        case QUniform():
+            return IntDistribution(*multiples(dimension))
+        case Integer(log=False):
+            return IntDistribution(dimension.low, dimension.high)
+        case Uniform() | LogUniform() | Integer():
+            return FloatDistribution(*interval(dimension))
+        case _:
+            assert_never(dimension)

@@ -1,0 +1,220 @@
+"""One session of a sweep: from what its ledger holds, which may be nothing, to an end, with results or without."""
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from raysweep import baseline, own_metrics, requests
+from raysweep.clock import Clock
+from raysweep.config import HyperoptSearch, OptunaSearch
+from raysweep.config.identity import digests
+from raysweep.entries import Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
+from raysweep.errors import RaysweepError
+from raysweep.jobs import DataRefs, JobSpec, Outcome
+from raysweep.plan import evaluation_points
+from raysweep.preflight import Ready
+from raysweep.reconcile import reconcile
+from raysweep.recorder import Recorder
+from raysweep.scoring import score
+from raysweep.search.history import History, Suggestion
+from raysweep.search.prune import Pruner
+from raysweep.tuning.driver import Driver
+from raysweep.tuning.replay import replay
+from raysweep.tuning.rules import Rules
+from raysweep.tuning.runner import Resources, Runner, Static, Ticker
+from raysweep.tuning.signals import signals
+
+_LOG = logging.getLogger(__name__)
+
+ORDERED_LAG = 4
+"""Asks behind which an ordered search waits for results, in units of the concurrency."""
+MAX_SEED = 2**31 - 1
+"""What hosts of the fine-tuning wire take at most."""
+BY_HAND = "stopped by hand"
+
+
+@dataclass(frozen=True)
+class Session:
+    """The part of a sweep that spends something."""
+
+    ready: Ready
+    data: DataRefs
+    sweep_id: str
+    folder: Path
+    n_trials: int
+    concurrency: int
+    resources: Resources
+    recorder: Recorder
+    clock: Clock
+    runner: Runner
+    views: Ticker
+    past: tuple[Entry, ...] = ()
+    """What earlier sessions wrote; empty for a sweep that begins."""
+
+    def carry_out(self) -> None:
+        """Search, then score the best; every trial has ended when this returns or raises."""
+        self.recorder.record(self._resumed() if self.past else self._started())
+        problems = self._reconcile(is_over=False) if self.past else ()
+        driver = self._driver()
+        with signals(driver.interrupt):
+            try:
+                replay(driver, self.past, self.ready.space.project)
+                self._run_trials(driver)
+            finally:
+                driver.close()
+                problems += self._reconcile(is_over=True)
+            if driver.error:
+                raise driver.error
+            problems += self._score_finals(driver)
+        reason = "; ".join(dict.fromkeys([driver.end_reason or "all trials have ended", *problems]))
+        self.recorder.record(SweepEnded(self.clock.now(), reason, driver.signal))
+
+    def _run_trials(self, driver: Driver) -> None:
+        self.runner.run_trials(
+            driver,
+            self._static,
+            self.resources,
+            shown=self.ready.space.searched(),
+            concurrency=self.concurrency,
+            ticker=_Ticks(self.views, driver, self.folder),
+        )
+
+    @property
+    def _static(self) -> Static:
+        return Static(self.ready.recipe, self.data)
+
+    def _reconcile(self, *, is_over: bool) -> tuple[str, ...]:
+        done = reconcile(self.ready.trainer, self.sweep_id, lambda: self.recorder.state, self.clock, is_over=is_over)
+        for cancelled in done.cancelled:
+            _LOG.warning("job %s was cancelled at its host: %s", cancelled.job.id, cancelled.reason)
+        return done.problems
+
+    def _score_finals(self, driver: Driver) -> tuple[str, ...]:
+        """Score the best and the baseline on rows that ranked nothing, unless a signal came; what failed, in words."""
+        steps: tuple[Callable[[], None], ...] = (lambda: self._score_best(driver), self._score_baseline)
+        problems: list[str] = []
+        for step in steps:
+            if driver.signal:
+                break
+            try:
+                step()
+            except (RaysweepError, ValueError) as error:  # what was found is worth having without it
+                problems.append(str(error))
+        return tuple(problems)
+
+    def _score_best(self, driver: Driver) -> None:
+        best = self.recorder.state.best
+        if not (self.ready.config.final.test and best and best.ended and best.ended.model):
+            return
+        if self._is_scored("best", "test", best.number):
+            return
+        test = self.ready.loaded.splits.test
+        predictions = self.runner.predict(
+            self._static,
+            self.resources,
+            best.ended.model,
+            test,
+            ticker=self.views,
+            is_stopped=lambda: driver.signal is not None,
+        )
+        if predictions is not None:
+            scores = score(self.ready.task, [example.label for example in test], predictions)
+            self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
+
+    def _score_baseline(self) -> None:
+        if not self.ready.config.final.baseline or self._is_scored("tfidf", "test", None):
+            return
+        metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=self.ready.config.seed)
+        for split in ("val", "test"):
+            made = {name: value for name, value in metrics.items() if name.startswith(f"{split}_")}
+            self._score("tfidf", None, split, made)
+
+    def _is_scored(self, name: str, split: str, trial: int | None) -> bool:
+        """Whether an earlier session has done it."""
+        return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.recorder.state.finals)
+
+    def _score(self, name: str, trial: int | None, split: str, metrics: dict[str, float | None]) -> None:
+        self.recorder.record(FinalScored(self.clock.now(), name, trial, split, metrics))
+
+    def _started(self) -> SweepStarted:
+        config = self.ready.config
+        return SweepStarted(
+            at=self.clock.now(),
+            sweep_id=self.sweep_id,
+            name=config.name,
+            metric=config.goal.metric,
+            mode=config.goal.mode,
+            trials=self.n_trials,
+            data_fingerprint=self.ready.loaded.splits.fingerprint,
+            raysweep_version=version("raysweep"),
+            folder=str(self.folder),
+            settings=digests(config),
+            metrics=own_metrics.helps(config),
+        )
+
+    def _resumed(self) -> SweepResumed:
+        return SweepResumed(self.clock.now(), self.n_trials, version("raysweep"))
+
+    def _driver(self) -> Driver:
+        config = self.ready.config
+        is_ordered = isinstance(config.search, HyperoptSearch | OptunaSearch) and config.search.ordered
+        history = History(
+            self.ready.make_proposer(),
+            config.goal,
+            n_trials=self.n_trials,
+            concurrency=self.concurrency,
+            lag=ORDERED_LAG * self.concurrency if is_ordered else None,
+        )
+        rules = Rules(
+            config.goal,
+            config.stopping_goal,
+            self.ready.space.searched(),
+            target=config.target,
+            time_s=config.time_s,
+            concurrency=self.concurrency,
+            attempts=config.retries.attempts,
+            wait_s=config.retries.wait_s,
+            has_host=self.ready.capabilities.has_host,
+        )
+        pruner = self.ready.make_pruner()
+        return Driver(
+            rules,
+            history=history,
+            pruner=pruner,
+            make_spec=lambda suggestion: self._spec(suggestion, pruner),
+            recorder=self.recorder,
+            clock=self.clock,
+        )
+
+    def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:
+        config = self.ready.config
+        params = self.ready.complete(suggestion.params)
+        return JobSpec(
+            sweep_id=self.sweep_id,
+            trial=suggestion.number,
+            attempt=1,
+            params=params,
+            seed=random.Random(f"{config.seed}-{suggestion.number}").randrange(MAX_SEED),
+            folder=self.folder / "jobs" / f"trial_{suggestion.number:04d}",
+            evaluate_at=evaluation_points(config, pruner, params),
+        )
+
+
+@dataclass(frozen=True)
+class _Ticks:
+    """Lets the views draw, and looks for notes that other processes left."""
+
+    views: Ticker
+    driver: Driver
+    folder: Path
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self.views.tick()
+        for trial in requests.take_stops(self.folder):
+            state = self.driver.recorder.state.trials.get(trial)
+            if state is not None and state.ended is None:
+                self.driver.stop_trial(trial, Outcome.CANCELLED, BY_HAND)

@@ -1,0 +1,145 @@
+"""What is struck when, in which sweep: a pure function of a seed and a schedule's index."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+RAY_IN = 5
+"""One schedule in so many runs through Ray, and of those one in RAYLET_IN loses a raylet: 40 and 10 of 200."""
+RAYLET_IN = 4
+N_SWEEPS = 30
+"""How many different sweeps the schedules are drawn from; the undisturbed run of each is made once."""
+
+
+class Place(StrEnum):
+    """What carries out the trials."""
+
+    PROCESSES = "processes"
+    RAY = "ray"
+    """One node."""
+    RAY_NODES = "ray, several nodes"
+    """A head that runs no trials, and two nodes that do."""
+
+
+class Pruning(StrEnum):
+    """What stops trials early; each promises something else about the results."""
+
+    NONE = "none"
+    THRESHOLD = "threshold"
+    ASHA = "asha"
+
+
+class Action(StrEnum):
+    """What is done to a running sweep."""
+
+    SIGINT = "driver SIGINT"
+    SIGTERM = "driver SIGTERM"
+    SIGKILL = "driver SIGKILL"
+    ACTOR = "actor SIGKILL"
+    MACHINE = "all but the driver SIGKILL"
+    """Without Ray: every process that works for the driver."""
+    NODE = "raylet of a node SIGKILL"
+    HEAD = "raylet of the only node SIGKILL"
+
+
+OF_THE_DRIVER = (Action.SIGINT, Action.SIGTERM, Action.SIGKILL)
+_MOMENTS: Mapping[str, int] = {
+    "SweepStarted": 1,
+    "TrialProposed": 4,
+    "JobAccepted": 4,
+    "Evaluated": 10,
+    "TrialInterrupted": 1,
+    "CancelRequested": 2,
+    "TrialEnded": 5,
+}
+"""The entries after which may be struck, and how many of them are waited for at most."""
+
+
+@dataclass(frozen=True)
+class Strike:
+    """One blow. The moment counts in what a driver writes, which does not hang on the machine's speed."""
+
+    action: Action
+    entry: str
+    """The kind of ledger entry that is waited for; SweepResumed does for SweepStarted."""
+    count: int
+    """How many of them, since the strike before or since the driver began."""
+    delay_s: float
+    """Then."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Which sweep is struck, apart from its trainer."""
+
+    number: int
+    pruning: Pruning
+    search: str
+    """`random`, or `hyperopt` in order; random where trials are compared: params then hang on their numbers alone."""
+    n_trials: int
+    concurrency: int
+    seed: int
+    has_host: bool
+    """Whether jobs outlive their makers, where the trainer can do both."""
+    has_failure: bool
+    """Whether one trial fails by its params, where the trainer can be told so."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A sweep, where it runs, and what happens to it."""
+
+    seed: int
+    index: int
+    sweep: Sweep
+    place: Place
+    strikes: tuple[Strike, ...]
+
+
+def make_schedule(seed: int, index: int, *, trainer: str) -> Schedule:
+    """Schedule number `index`; the same whatever else is run."""
+    dice = random.Random(f"{seed} {index} {trainer}")
+    sweep = make_sweep(seed, dice.randrange(N_SWEEPS if trainer == "synthetic" else 4), trainer=trainer)
+    place, first = _place(index)
+    n_strikes = dice.choice((1, 1, 2, 3))
+    strikes = [_strike(dice, place, sweep) for _ in range(n_strikes)]
+    if first is not None:
+        # Late enough that the cluster is there, early enough that the sweep is not over.
+        strikes = [Strike(first, "Evaluated", dice.randint(1, 3), dice.uniform(0.0, 0.3)), *strikes[:1]]
+    return Schedule(seed, index, sweep, place, tuple(strikes))
+
+
+def make_sweep(seed: int, number: int, *, trainer: str) -> Sweep:
+    """Sweep number `number` of the seed: as many of each pruning as of the others."""
+    dice = random.Random(f"sweep {seed} {number} {trainer}")
+    pruning = tuple(Pruning)[number % 3]
+    is_small = trainer != "synthetic"
+    return Sweep(
+        number=number,
+        pruning=pruning,
+        search="random" if pruning is Pruning.ASHA else dice.choice(("random", "hyperopt")),
+        n_trials=dice.randint(3, 4) if is_small else dice.randint(4, 10),
+        concurrency=dice.randint(1, 2) if is_small else dice.randint(1, 4),
+        seed=dice.randrange(1000),
+        has_host=dice.random() < 0.3,
+        has_failure=dice.random() < 0.3,
+    )
+
+
+def _place(index: int) -> tuple[Place, Action | None]:
+    """Where the schedule runs, and what it begins with where that is settled by its index."""
+    if index % RAY_IN != RAY_IN - 1:
+        return Place.PROCESSES, None
+    turn = index // RAY_IN
+    if turn % RAYLET_IN != RAYLET_IN - 1:
+        return Place.RAY, None
+    return (Place.RAY_NODES, Action.NODE) if turn // RAYLET_IN % 2 == 0 else (Place.RAY, Action.HEAD)
+
+
+def _strike(dice: random.Random, place: Place, sweep: Sweep) -> Strike:
+    others = {Place.PROCESSES: (Action.ACTOR, Action.ACTOR, Action.MACHINE)}.get(place, (Action.ACTOR, Action.ACTOR))
+    action = dice.choice((*OF_THE_DRIVER, Action.SIGKILL, *others))
+    entry = dice.choice(("Evaluated", *_MOMENTS))
+    most = min(_MOMENTS[entry], max(1, sweep.n_trials - 2) if entry != "Evaluated" else 2 * sweep.n_trials)
+    return Strike(action, entry, dice.randint(1, most), dice.choice((0.0, 0.0, dice.uniform(0.0, 0.4))))

@@ -1,0 +1,245 @@
+"""A runner without Ray: each trial in a process of its own on this machine. For tests, and for proofs by chaos."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from threading import Thread
+
+from raysweep.errors import RaysweepError
+from raysweep.jobs import JobSpec
+from raysweep.scoring import Prediction
+from raysweep.search.history import Done
+from raysweep.task import Example
+from raysweep.testing.nursery import Child, Nursery, die, die_with
+from raysweep.trainers import make_trainer
+from raysweep.tuning.driver import Driver, Report
+from raysweep.tuning.runner import Cluster, Resources, Static, Ticker
+from raysweep.tuning.work import Work, is_last
+
+BEAT_S = 0.05
+"""How often the driver is asked for trials and the views may draw."""
+STOP_S = 10.0
+"""How long a trial may take to stop before its process is killed; Tune allows as much."""
+PREDICT_S = 3600.0
+"""The longest that the best model's scores are waited for."""
+_STEP, _STOP = "step", "stop"
+
+
+class ProcessRunner:
+    """Runs a driver's trials as Tune does, step by step and several at once, but in plain processes.
+
+    They die with the driver's process. What a trial takes is counted against `cpus`, which nobody enforces.
+    """
+
+    def __init__(self, *, cpus: float = 4.0, modules: Sequence[str] = ()) -> None:
+        """`modules` are loaded once for all trials: name what their trainer would load each time."""
+        self._cpus = cpus
+        self._modules = ("raysweep.testing.processes", *modules)
+
+    @contextmanager
+    def joined(self) -> Iterator[Cluster]:
+        """This machine, for as long as the block runs."""
+        self._nursery = Nursery(self._modules)
+        try:
+            yield Cluster("processes on this machine", self._cpus, 0.0, None)
+        finally:
+            self._nursery.close()
+
+    def run_trials(
+        self,
+        driver: Driver,
+        static: Static,
+        resources: Resources,
+        *,
+        shown: tuple[str, ...],
+        concurrency: int,
+        ticker: Ticker,
+    ) -> None:
+        """Run the driver's trials to their end, or until it is over; returns when every process is gone."""
+        crew = _Crew(driver, static, self._nursery)
+        try:
+            while crew.goes_on(concurrency):
+                crew.listen()
+                ticker.tick()
+        finally:
+            crew.dismiss()
+
+    def predict(
+        self,
+        static: Static,
+        resources: Resources,
+        model: str,
+        examples: Sequence[Example],
+        *,
+        ticker: Ticker,
+        is_stopped: Callable[[], bool],
+    ) -> Sequence[Prediction] | None:
+        """What a model says of each example, worked out in a process of its own; None when it was stopped.
+
+        Raises RaysweepError where the model cannot be scored, or not within an hour.
+        """
+        child = self._nursery.spawn(partial(_predict, static, model, tuple(examples)), "predict")
+        until_s = time.monotonic() + PREDICT_S
+        try:
+            while not child.link.poll(BEAT_S):
+                ticker.tick()
+                if is_stopped():
+                    return None
+                if time.monotonic() > until_s:
+                    raise RaysweepError(f"{model}: not scored within {PREDICT_S / 3600:g} h")
+            answer: Sequence[Prediction] | RaysweepError = child.link.recv()
+        except EOFError as error:
+            raise RaysweepError("the best model could not be scored: its process died") from error
+        finally:
+            _end(child)
+        if isinstance(answer, RaysweepError):
+            raise answer
+        return answer
+
+
+@dataclass(frozen=True)
+class _Worker:
+    trial: int
+    child: Child
+
+
+class _Crew:
+    """The processes of the trials that run, and of those that were told to stop."""
+
+    def __init__(self, driver: Driver, static: Static, nursery: Nursery) -> None:
+        self._driver = driver
+        self._static = static
+        self._nursery = nursery
+        self._working: dict[Connection, _Worker] = {}
+        self._leaving: dict[Connection, tuple[Child, float]] = {}
+
+    def goes_on(self, concurrency: int) -> bool:
+        """Begin what the driver wants to be begun; False when nothing is left to be done."""
+        try:
+            while len(self._working) < concurrency and not self._driver.is_over():
+                answer = self._driver.suggest()
+                if not isinstance(answer, JobSpec):
+                    return bool(self._working) or not isinstance(answer, Done)
+                self._begin(answer)
+        except RaysweepError as error:
+            self._driver.abort(error)
+        return not self._driver.is_over()
+
+    def listen(self) -> None:
+        """Hand the driver what the trials say, as it comes, for one beat at most."""
+        links = [*self._working, *self._leaving]
+        if not links:
+            time.sleep(BEAT_S)
+        ready = wait(links, BEAT_S) if links else []
+        for link in (one for one in links if one in ready):
+            if link in self._leaving:
+                self._let_go(link)
+            else:
+                self._hear(link)
+        self._hurry()
+
+    def dismiss(self) -> None:
+        """Stop every trial; returns when all processes are gone."""
+        for link in tuple(self._working):
+            self._stop(link)
+        while self._leaving:
+            ready = wait(list(self._leaving), BEAT_S)
+            for link in [one for one in self._leaving if one in ready]:
+                self._let_go(link)
+            self._hurry()
+
+    def _begin(self, spec: JobSpec) -> None:
+        try:
+            child = self._nursery.spawn(partial(_work, spec, self._static), f"trial_{spec.trial:04d}")
+        except ChildProcessError as error:
+            self._driver.lose(spec.trial, str(error))
+            return
+        self._working[child.link] = _Worker(spec.trial, child)
+        self._order(child, _STEP)
+
+    def _hear(self, link: Connection) -> None:
+        worker = self._working[link]
+        try:
+            report: Report = link.recv()
+        except (EOFError, OSError):
+            del self._working[link]
+            link.close()
+            self._tell(lambda: self._driver.lose(worker.trial, "its process died"))
+            return
+        if self._tell(lambda: self._driver.report(worker.trial, report)) and not is_last(report):
+            self._order(worker.child, _STEP)
+        else:
+            self._stop(link)
+
+    def _tell(self, event: Callable[[], bool | None]) -> bool:
+        """Whether the trial goes on after the event."""
+        try:
+            return bool(event())
+        except RaysweepError as error:
+            self._driver.abort(error)
+            return False
+
+    def _stop(self, link: Connection) -> None:
+        child = self._working.pop(link).child
+        self._leaving[link] = (child, time.monotonic() + STOP_S)
+        self._order(child, _STOP)
+
+    def _order(self, child: Child, word: str) -> None:
+        with suppress(OSError):  # it has died: whoever reads its link next is told
+            child.link.send(word)
+
+    def _let_go(self, link: Connection) -> None:
+        """What a trial says once it was told to stop is of no interest; its end is."""
+        try:
+            link.recv()
+        except (EOFError, OSError):
+            del self._leaving[link]
+            link.close()
+
+    def _hurry(self) -> None:
+        for child, until_s in self._leaving.values():
+            if time.monotonic() > until_s:
+                child.kill()
+
+
+def _end(child: Child) -> None:
+    child.kill()
+    with suppress(EOFError, OSError):
+        while True:
+            child.link.recv()
+    child.link.close()
+
+
+def _work(spec: JobSpec, static: Static, link: Connection) -> None:
+    """A trial's process: one step for each order, until it is told to stop."""
+    work = Work(spec, static)
+    orders: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_obey, args=(link, work, orders), daemon=True, name="orders").start()
+    while orders.get() == _STEP:
+        link.send(work.step())
+
+
+def _obey(link: Connection, work: Work, orders: "SimpleQueue[str]") -> None:
+    """Beside the step, so that a stop reaches a busy one and the driver's death is heard."""
+    try:
+        while True:
+            order = link.recv()
+            if order == _STOP:
+                work.stop()
+            orders.put(order)
+    except (EOFError, OSError):
+        die()
+
+
+def _predict(static: Static, model: str, examples: Sequence[Example], link: Connection) -> None:
+    die_with(link)
+    try:
+        link.send(make_trainer(static.recipe).predict(model, examples))
+    except RaysweepError as error:
+        link.send(error)
+    except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
+        link.send(RaysweepError(f"the best model could not be scored: {type(error).__name__}: {error}"))

@@ -1,0 +1,68 @@
+"""A driver brought to where a ledger ends: history and pruner are given the record again, in its order."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from raysweep.dimensions import Params
+from raysweep.entries import CancelRequested, Entry, Evaluated, TrialEnded, TrialProposed
+from raysweep.jobs import JobSpec, Outcome
+from raysweep.search.history import Suggestion
+from raysweep.search.prune import Stop
+from raysweep.tuning.driver import Driver, number
+
+
+@dataclass
+class _Replayed:
+    specs: dict[int, JobSpec] = field(default_factory=dict)
+    stops: dict[int, Stop] = field(default_factory=dict)
+    by_decision: set[int] = field(default_factory=set)
+    """Trials that somebody decided to stop; those that only their sweep's end cancelled go on with it."""
+
+
+def replay(driver: Driver, entries: Iterable[Entry], project: Callable[[Params], Params]) -> None:
+    """Give the driver the past: what ended stays so, everything else is taken up again under its own number.
+
+    The driver's recorder must hold the state of the same entries. `project` gives the point of the space that a
+    trial's complete params came from. A trial that the pruner had just judged, or that was just to be stopped, when
+    the driver died ends now. Raises SpaceError for params that lie outside the space.
+    """
+    past = _Replayed()
+    for entry in entries:
+        _give(driver, entry, project, past)
+    for trial, state in driver.recorder.state.trials.items():
+        if not state.can_go_on:
+            continue
+        if state.stopping:
+            driver.end_trial(trial, state.stopping.outcome, state.stopping.reason)
+        elif trial in past.stops:
+            driver.stop_trial(trial, Outcome.PRUNED, driver.words(past.stops[trial]))
+        else:
+            is_over = state.ended is not None or not driver.rules.has_host
+            attempt = state.attempt + 1 if is_over else state.attempt
+            driver.take_up(replace(past.specs[trial], attempt=attempt, n_evaluations=len(state.evaluations)))
+
+
+def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], past: _Replayed) -> None:
+    match entry:
+        case TrialProposed() if entry.trial not in past.specs:
+            point = project(entry.params)
+            driver.history.adopt(entry.trial, point)
+            past.specs[entry.trial] = driver.make_spec(Suggestion(entry.trial, point))
+        case Evaluated():
+            _judge(driver, entry, past)
+        case CancelRequested():
+            past.by_decision.add(entry.trial)
+        case TrialEnded() if entry.outcome is not Outcome.CANCELLED or entry.trial in past.by_decision:
+            driver.history.end(entry.trial, entry.outcome)
+        case _:
+            pass
+
+
+def _judge(driver: Driver, entry: Evaluated, past: _Replayed) -> None:
+    rules, metrics = driver.rules, entry.metrics
+    driver.history.record(entry.trial, number(metrics.get(rules.goal.metric)), entry.epoch)
+    value = number(metrics.get(rules.stopping_goal.metric))
+    budget = past.specs[entry.trial].evaluate_at[-1]
+    decision = driver.pruner.decide(entry.trial, entry.epoch, value, budget)
+    if isinstance(decision, Stop):
+        past.stops[entry.trial] = decision

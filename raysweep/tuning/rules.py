@@ -1,0 +1,26 @@
+"""What a sweep strives for and allows, as its driver needs to know it."""
+
+from dataclasses import dataclass
+
+from raysweep.goal import Goal
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a driver needs to know of its sweep."""
+
+    goal: Goal
+    stopping_goal: Goal
+    sampled: tuple[str, ...]
+    """Names of the params that vary."""
+    target: float | None = None
+    time_s: float | None = None
+    """For which the sweep may be driven, all its sessions together."""
+    concurrency: int = 1
+    """How many trials may be worked on at once."""
+    attempts: int = 1
+    """How often a trial is tried; only faults of the machine or the host count."""
+    wait_s: float = 0.0
+    """Before the second attempt."""
+    has_host: bool = False
+    """Whether jobs outlive whoever made them, so that a lost trial's job is adopted rather than made anew."""

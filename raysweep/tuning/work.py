@@ -1,0 +1,78 @@
+"""What is done about one trial in a process of its own, whoever runs that process; Ray is nowhere in here."""
+
+import contextlib
+import socket
+import threading
+import traceback
+
+from raysweep.errors import DataError, Fault, InputError, JobFailed
+from raysweep.jobs import Job, JobSpec
+from raysweep.trainers import make_trainer
+from raysweep.tuning.driver import Report
+from raysweep.tuning.runner import Static
+
+POLL_S = 5.0
+"""How long a step waits for the next evaluation before it says that it is still alive."""
+SUBMIT_WAIT_S = 8.0
+"""How long a stop waits for a submit in flight; Tune kills an actor 10 s after it asked it to stop."""
+
+
+class Work:
+    """One trial's job, from its submission to its end. `step` raises nothing: what goes wrong stands in its report."""
+
+    def __init__(self, spec: JobSpec, static: Static) -> None:
+        """No outside effect: the job begins in the first step."""
+        self._spec = spec
+        self._static = static
+        self._job: Job | None = None
+        self._is_stopping = False
+        self._submitting = threading.Lock()
+
+    def step(self) -> Report:
+        """Submit the job, or follow it to its next evaluation, its end, or for a few seconds."""
+        try:
+            return self._submit() if self._job is None else self._advance(self._job)
+        except JobFailed as failure:
+            return self._failed(failure)
+        except DataError as error:
+            return self._failed(JobFailed(str(error), Fault.DATA))
+        except InputError as error:
+            return self._failed(JobFailed(str(error), Fault.PARAMS))
+        except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
+            self._keep_traceback()
+            return self._failed(JobFailed(f"{type(error).__name__}: {error}", Fault.HOST))
+
+    def stop(self) -> None:
+        """Cancel the job that was made or adopted here; from any thread, beside a busy step, and more than once."""
+        self._is_stopping = True
+        if self._submitting.acquire(timeout=SUBMIT_WAIT_S):
+            self._submitting.release()
+        if self._job is not None:
+            self._job.cancel()
+
+    def _submit(self) -> Report:
+        with self._submitting:
+            if self._is_stopping:  # nothing is begun only to be cancelled
+                return Report("", socket.gethostname())
+            trainer = make_trainer(self._static.recipe)
+            self._job = trainer.submit(self._spec, self._static.data)
+        if self._is_stopping:
+            self._job.cancel()
+        return Report(self._job.id, socket.gethostname())
+
+    def _advance(self, job: Job) -> Report:
+        return Report(job.id, socket.gethostname(), job.advance(POLL_S))
+
+    def _failed(self, failure: JobFailed) -> Report:
+        return Report(self._job.id if self._job else "", socket.gethostname(), failure=failure)
+
+    def _keep_traceback(self) -> None:
+        """Beside the job's other files, for whoever has to mend the trainer."""
+        with contextlib.suppress(OSError):  # the failure itself is reported all the same
+            self._spec.folder.mkdir(parents=True, exist_ok=True)
+            (self._spec.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def is_last(report: Report) -> bool:
+    """Whether no step can come after the one that this report is of."""
+    return report.failure is not None or (report.progress is not None and report.progress.is_final)

@@ -1,0 +1,45 @@
+"""Recorders: views of a sweep that other packages bring."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from raysweep import plugins
+from raysweep.errors import ConfigError
+from raysweep.views.view import View
+
+
+@runtime_checkable
+class RecorderPlugin(Protocol):
+    """What an entry point of the group `raysweep.recorders` is: a view's class, or a function that gives one."""
+
+    def __call__(self, folder: Path) -> View:
+        """A view of the sweep in this folder, which exists. It is called again for each session of a sweep."""
+        ...
+
+
+def load_recorders(names: Sequence[str]) -> tuple[RecorderPlugin, ...]:
+    """The recorders of these names, not yet at work; raises ConfigError for one that cannot be imported or called."""
+    return tuple(_load(name) for name in names)
+
+
+def make_recorders(names: Sequence[str], folder: Path) -> tuple[View, ...]:
+    """The recorders at work on the sweep in this folder; raises ConfigError for one that cannot begin."""
+    return tuple(_make(name, recorder, folder) for name, recorder in zip(names, load_recorders(names), strict=True))
+
+
+def _make(name: str, recorder: RecorderPlugin, folder: Path) -> View:
+    try:
+        return recorder(folder)
+    except Exception as error:  # another's code may raise anything; nothing is spent yet
+        raise ConfigError(
+            f"{plugins.RECORDERS}: {name} cannot begin: {type(error).__name__}: {error}; mend it, or leave it out of "
+            "`recorders`"
+        ) from error
+
+
+def _load(name: str) -> RecorderPlugin:
+    plugin = plugins.load(plugins.RECORDERS, name)
+    if not isinstance(plugin, RecorderPlugin):
+        raise ConfigError(f"{plugins.RECORDERS}: {name}: {plugin!r} cannot be called; its package has to be mended")
+    return plugin
