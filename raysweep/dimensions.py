@@ -153,9 +153,8 @@ def contains(dimension: Dimension, value: ParamValue) -> bool:
         case Integer():
             return isinstance(value, int) and not isinstance(value, bool) and dimension.low <= value <= dimension.high
         case QUniform():
-            return _is_number_within(value, dimension) and math.isclose(
-                quantised(_number(value), dimension), _number(value)
-            )
+            # The nearest multiple lies within the range, up to the slack by which 3 * 0.1 is not 0.3.
+            return _is_finite(value) and math.isclose(quantised(_number(value), dimension), _number(value))
         case Uniform() | LogUniform():
             return _is_number_within(value, dimension)
         case _:
@@ -200,9 +199,12 @@ def _number(value: ParamValue) -> float:
     raise SpaceError(f"{value!r} is not a number")
 
 
-def _is_number_within(value: ParamValue, dimension: Uniform | LogUniform | QUniform) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and dimension.low <= _number(value) <= dimension.high
+def _is_finite(value: ParamValue) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_number_within(value: ParamValue, dimension: Uniform | LogUniform) -> bool:
+    return _is_finite(value) and dimension.low <= _number(value) <= dimension.high
 
 
 def as_param(value: object) -> ParamValue:

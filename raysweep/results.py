@@ -70,6 +70,13 @@ def write(results: Results) -> None:
     _write(evaluations_table(results.state), results, results.folder / EVALUATIONS_FILE)
 
 
+def are_written(folder: Path) -> bool:
+    """Whether both tables are there and younger than the ledger's last entry."""
+    tables = [folder / name for name in (TRIALS_FILE, EVALUATIONS_FILE)]
+    last_ns = (folder / ledger.FILE_NAME).stat().st_mtime_ns
+    return all(table.is_file() and table.stat().st_mtime_ns >= last_ns for table in tables)
+
+
 def _write(table: "pa.Table", results: Results, path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet

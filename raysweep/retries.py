@@ -29,9 +29,12 @@ class GiveUp:
 def next_step(faults: Sequence[Fault], reason: str, *, attempts: int, wait_s: float) -> Again | GiveUp:
     """What becomes of the trial after its latest interruption.
 
-    `faults`: of all its interruptions, the latest last; `attempts`: how many may be made in all. The host's and the
-    machine's faults are tried again. Memory that ran out twice is the params' doing, and so a result for the search.
+    `faults`: of all its interruptions that were anybody's, the latest last; `attempts`: how many may be made in all.
+    The host's and the machine's faults are tried again. Memory that ran out twice is the params' doing, and so a
+    result for the search.
     """
+    if not faults:
+        return Again(0.0)
     if faults.count(Fault.MEMORY) > 1:
         return GiveUp(Outcome.FAILED, f"{reason}; memory ran out twice, so the params ask for too much of it")
     if len(faults) >= attempts:

@@ -56,10 +56,10 @@ class Session:
 
     def carry_out(self) -> None:
         """Search, then score the best; every trial has ended when this returns or raises."""
-        self.recorder.record(self._resumed() if self.past else self._started())
-        problems = self._reconcile(is_over=False) if self.past else ()
         driver = self._driver()
         with signals(driver.interrupt):
+            self.recorder.record(self._resumed() if self.past else self._started())
+            problems = self._reconcile(is_over=False) if self.past else ()
             try:
                 replay(driver, self.past, self.ready.space.project)
                 self._run_trials(driver)
@@ -69,8 +69,8 @@ class Session:
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
-        reason = "; ".join(dict.fromkeys([driver.end_reason or "all trials have ended", *problems]))
-        self.recorder.record(SweepEnded(self.clock.now(), reason, driver.signal))
+            reason = "; ".join(dict.fromkeys([driver.end_reason or "all trials have ended", *problems]))
+            self.recorder.record(SweepEnded(self.clock.now(), reason, driver.signal))
 
     def _run_trials(self, driver: Driver) -> None:
         self.runner.run_trials(

@@ -190,7 +190,7 @@ def _check_range(dimension: Number, place: str) -> None:
 
 def _check_step(dimension: QUniform, place: str) -> None:
     low, high, step = dimension.low, dimension.high, dimension.step
-    if not 0 < step <= high - low:  # NaN fails too
+    if not 0 < step <= (high - low) * (1 + 1e-9):  # NaN fails too; 0.4 - 0.3 is less than 0.1
         raise SpaceError(
             f"{place}: step {step:g} does not fit into {low:g} to {high:g}; it must lie above 0 and within"
         )

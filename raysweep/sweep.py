@@ -91,7 +91,10 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
     past = read_past(folder, overrides)
     _refuse_held(folder)
     if past.is_finished:
-        return Results(folder, past.state)
+        found = Results(folder, past.state)
+        if not results.are_written(folder):  # its driver died after the last entry
+            results.write(found)
+        return found
     ready = make_ready(past.config)
     _refuse_other_data(past, ready)
     begun = _Begun(ready, past.started.sweep_id, folder, past.n_trials, past.entries, past.state)

@@ -98,6 +98,9 @@ def test_full_slots_wait_and_an_end_frees_one():
     assert isinstance(driver.suggest(), Wait)
     assert not driver.report(0, evaluated(0.5, 1.0, is_final=True))
     assert driver.suggest().trial == 2
+    assert isinstance(driver.suggest(), Wait)  # trials 1 and 2 may be lost, and tried again
+    driver.report(1, evaluated(0.5, 1.0, is_final=True))
+    driver.report(2, evaluated(0.5, 1.0, is_final=True))
     assert isinstance(driver.suggest(), Done)
 
 
@@ -396,3 +399,30 @@ def test_a_waiting_trial_is_cancelled_with_its_sweep():
     driver.close()
 
     assert (0, Outcome.CANCELLED) == (last(entries, TrialEnded).trial, last(entries, TrialEnded).outcome)
+
+
+RAYS_WORDS = (
+    "2 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 127.0.0.1) was 9GB used / "
+    "10GB limit. pid=77"
+)
+
+
+@pytest.mark.parametrize(
+    ("pids", "faults"),
+    [
+        ({0: 77, 1: 78}, {0: Fault.MEMORY, 1: None}),
+        ({0: 77, 1: 77}, {0: Fault.MEMORY, 1: Fault.MEMORY}),
+        ({}, {0: Fault.HOST, 1: Fault.HOST}),
+    ],
+)
+def test_only_the_trial_whose_process_ran_out_of_memory_is_at_fault(pids, faults):
+    from raysweep.tuning.run import lose_to_memory
+
+    driver, entries, _ = make_driver(attempts=2)
+    driver.suggest(), driver.suggest()
+
+    lose_to_memory(driver, RAYS_WORDS, pids)
+
+    assert faults == {entry.trial: entry.fault for entry in entries if isinstance(entry, TrialInterrupted)}
+    assert [0, 1] == [driver.suggest().trial, driver.suggest().trial]
+    assert "9GB used / 10GB limit" in last(entries, TrialInterrupted).reason or faults[1] is None

@@ -443,10 +443,10 @@ started = subprocess.Popen(["sleep", "50"], stdout=subprocess.DEVNULL, close_fds
 forked = os.fork()
 if not forked:
     opened.close()
-    print("closed", flush=True)
+    os.write(1, b"closed\\n")
     time.sleep(50)
     os._exit(0)
-print(started.pid, forked, flush=True)
+os.write(1, f"{started.pid} {forked}\\n".encode())
 time.sleep(50)
 """
 
@@ -642,7 +642,7 @@ def test_a_descriptor_that_went_stale_is_replaced(tmp_path):
 
 def test_a_long_ledger_is_read_in_seconds(tmp_path):
     crc, made = 0, []
-    for entry in [ENTRIES[0], ENTRIES[1], *[ENTRIES[2]] * 50_000]:
+    for entry in [ENTRIES[0], ENTRIES[1], *[ENTRIES[2]] * 20_000]:
         line, crc = seal(entry, crc)
         made.append(line)
     put(tmp_path, *made)
@@ -650,5 +650,5 @@ def test_a_long_ledger_is_read_in_seconds(tmp_path):
     began_s = time.process_time()
     n_read = sum(1 for _ in ledger.read(tmp_path))
 
-    assert 50_002 == n_read
-    assert time.process_time() - began_s < 5
+    assert 20_002 == n_read
+    assert time.process_time() - began_s < 3

@@ -143,6 +143,14 @@ def test_multiples_reach_both_ends_in_spite_of_binary_fractions():
     assert not contains(tenths, 0.25)
 
 
+def test_a_range_that_begins_beside_a_multiple_holds_it():
+    space = Space({"dropout": QUniform("quniform", 3 * 0.1, 0.4, 0.1)})
+
+    assert space.complete({"dropout": 0.3}) == {"dropout": 0.3}
+    for value in (0.2, 0.5, float("nan"), float("inf"), True, "0.3"):
+        assert not contains(space.dimensions["dropout"], value)
+
+
 def test_a_boolean_is_no_number():
     assert not contains(Integer("integer", 0, 4), True)
     assert not contains(Uniform("uniform", 0.0, 4.0), True)

@@ -5,7 +5,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_processes_that_ask_at_once_make_a_job_once(tmp_path):
         "import pathlib, sys; sys.path.insert(0, sys.argv[2]); import test_synthetic_host as t;"
         "p = pathlib.Path(sys.argv[1]); w = t.trainer(p, listing_lag_s=0.2); t.submit(w, t.spec_for(w, p))"
     )
-    here = str(tmp_path), str(__import__("pathlib").Path(__file__).parent)
+    here = str(tmp_path), str(Path(__file__).parent)
 
     others = [subprocess.Popen([sys.executable, "-c", code, *here]) for _ in range(3)]
 
@@ -143,8 +143,8 @@ def test_what_has_become_of_a_job_depends_on_the_clock_alone(at_s, cancelled_at_
         host.cancel(job.id)
     clock.advance_to(at_s)
 
-    assert (status, epoch) == (host.status(job), pytest.approx(epoch) and host.epoch(job))
-    assert clock.now() == clock.start + timedelta(seconds=at_s)
+    assert status is host.status(job)
+    assert epoch == pytest.approx(host.epoch(job))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_worker_is_killed_so_many_times_and_no_more(at_a_host, attempts, tmp_p
         "p = pathlib.Path(sys.argv[1]); w = trainer(p, **eval(sys.argv[3]));"
         "told(submit(w, replace(spec_for(w, p), attempt=int(sys.argv[4]))))"
     )
-    here = str(tmp_path), str(__import__("pathlib").Path(__file__).parent), repr(settings)
+    here = str(tmp_path), str(Path(__file__).parent), repr(settings)
 
     ends = [subprocess.run([sys.executable, "-c", code, *here, str(one)], check=False).returncode for one in attempts]
 

@@ -44,7 +44,7 @@ class TestSyntheticHost(TrainerConformance):
 
 
 class TestLora(TrainerConformance):
-    params = MappingProxyType({"batch_size": 8, "learning_rate": 1e-2, "layers": 2})
+    params = MappingProxyType({"batch_size": 12, "learning_rate": 1e-2, "layers": 2})
     look_s = 0.0
     busy_epochs = 1000.0
     preload = ("pytest", "raysweep.engine.job", "transformers.models.bert.modeling_bert", "sklearn.metrics")
@@ -63,8 +63,8 @@ class TestLora(TrainerConformance):
 class Changed:
     """A synthetic trainer with something wrong; everything else is as it should be."""
 
-    def __init__(self, **changes):
-        self._trainer = SyntheticTrainer(Settings(kind="synthetic", epoch_s=0.02), TOY_TASK)
+    def __init__(self, epoch_s=0.02, **changes):
+        self._trainer = SyntheticTrainer(Settings(kind="synthetic", epoch_s=epoch_s), TOY_TASK)
         self._changes = changes
 
     def __getattr__(self, name):
@@ -123,16 +123,16 @@ def test_the_suite_finds_a_trainer_that_breaks_a_promise(claim, changes, tmp_pat
         getattr(case, claim)()
 
 
+class RestartsAtNothing(TrainerConformance):
+    look_s = 0.05
+
+    def make_trainer(self):
+        return Changed(epoch_s=0.4, spec=_elsewhere)
+
+
 def test_the_suite_finds_a_trainer_that_trains_again_what_was_saved(tmp_path):
     case = RestartsAtNothing()
     case.folder = tmp_path
 
     with pytest.raises(AssertionError, match="done again"):
         case.test_killed_after_every_progress_a_job_loses_nothing()
-
-
-class RestartsAtNothing(TestSynthetic):
-    __test__ = False
-
-    def make_trainer(self):
-        return Changed(spec=_elsewhere)

@@ -32,7 +32,7 @@ from raysweep.search.draw import RandomProposer
 from raysweep.search.observed import Observations, Observed
 from raysweep.space import Space
 
-_N_REDRAWS = 8
+_N_REDRAWS = 4
 _N_RANDOM_REDRAWS = 64
 """In a small discrete space all may have been tried; then a suggestion is repeated."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from raysweep.errors import RaysweepError
 from raysweep.testing.chaos_check import check
 from raysweep.testing.chaos_driver import MODULES, Orders, drive
 from raysweep.testing.chaos_scene import Played, Scene
@@ -70,7 +71,10 @@ class Stage:
         orders = self._orders(schedule.sweep, folder, schedule.place)
         played = Scene(schedule, orders, self._nursery).play()
         if not played.problems:
-            played.problems += check(orders.folder, twin, is_compared=is_compared, host=folder / "host")
+            try:
+                played.problems += check(orders.folder, twin, is_compared=is_compared, host=folder / "host")
+            except (OSError, RaysweepError) as error:
+                played.problems.append(f"not everything is there: {error}")
         if not played.problems:
             shutil.rmtree(folder)
         return Result(schedule, played, folder, time.monotonic() - began_s)

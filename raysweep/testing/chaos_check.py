@@ -21,7 +21,7 @@ from raysweep.trainers.synthetic_host import HostedJob, Status, SyntheticHost
 Row = Mapping[str, object]
 
 MAY_DIFFER = frozenset(
-    {"attempts", "attempt", "job_id", "host", "started_at", "ended_at", "duration_s", "at", "model", "usd", "interruptions"}
+    ("attempts", "attempt", "interruptions", "job_id", "host", "started_at", "ended_at", "duration_s", "at", "model")
 )
 """Columns that say how a sweep came to its results, not what they are. That there is a model, or none, must agree."""
 
@@ -41,7 +41,7 @@ class Evidence:
 
 
 def gather(folder: Path) -> Evidence:
-    """Everything that the checks look at."""
+    """Everything that the checks look at; raises OSError or RaysweepError where something of it is not there."""
     import pyarrow.parquet as pq
 
     entries = tuple(ledger.read(folder))
@@ -69,7 +69,7 @@ def prefixes(found: Evidence, whole: Evidence) -> Iterator[str]:
 
 
 def rungs_are_the_ledgers(entries: Iterable[Entry], pruner: Pruner, config: SweepConfig) -> Iterator[str]:
-    """A fresh pruner, given the ledger's evaluations in their order, stops exactly the trials that were pruned, there."""
+    """A fresh pruner, given the ledger's evaluations in their order, stops just the pruned ones, where they ended."""
     metric = config.stopping_goal.metric
     budgets: dict[int, float] = {}
     stops: dict[int, float] = {}

@@ -24,7 +24,7 @@ SESSION_S: Mapping[Place, float] = {Place.PROCESSES: 60.0, Place.RAY: 150.0, Pla
 """The longest that a session may take for each trial that is not there yet, and at least once; many times the usual."""
 GONE_S: Mapping[Place, float] = {Place.PROCESSES: 8.0, Place.RAY: 30.0, Place.RAY_NODES: 30.0}
 """How long after a driver's end its processes may be there."""
-TARGET_S = 3.0
+TARGET_S: Mapping[Place, float] = {Place.PROCESSES: 3.0, Place.RAY: 20.0, Place.RAY_NODES: 20.0}
 """How long a strike waits for something to strike."""
 HEADLESS_S = 75.0
 """How long a driver whose only raylet died may hang before it is killed; Ray takes about 60 s to notice."""
@@ -63,15 +63,16 @@ class Scene:
         played = self._played
         for number in range(MAX_SESSIONS):
             played.n_sessions += 1
-            self._session(self._orders if number == 0 else replace(self._orders, settings=None))
-            if played.problems or self._is_finished():
+            word = self._session(self._orders if number == 0 else replace(self._orders, settings=None))
+            if played.problems or (word == "" and self._is_finished()):
                 break
         else:
             played.problems.append(f"the sweep had not ended after {MAX_SESSIONS} sessions")
         played.n_missed += len(self._strikes)
         return played
 
-    def _session(self, orders: Orders) -> None:
+    def _session(self, orders: Orders) -> str | None:
+        """The driver's last word; None where it died without one."""
         ledger = _LedgerEnd(orders.folder / FILE_NAME)
         struck: list[Action] = []
         child = self._nursery.spawn(partial(drive, orders), "driver")
@@ -84,9 +85,10 @@ class Scene:
         kill(left)
         self._progress.look()
         self._judge(word, struck, [f"{one.pid} {one.name} {one.command[:60]}" for one in left])
+        return word
 
     def _watch(self, child: Child, ledger: "_LedgerEnd", struck: list[Action]) -> str | None:
-        """The driver's last word; None where it died without one."""
+        """The driver's last word, while it is struck."""
         limit_s = SESSION_S[self._orders.place] * (1 + self._schedule.sweep.n_trials / 4)
         until_s = time.monotonic() + limit_s
         while time.monotonic() < until_s:
@@ -111,7 +113,7 @@ class Scene:
         return None
 
     def _strike(self, action: Action, driver: int) -> bool:
-        until_s = time.monotonic() + TARGET_S
+        until_s = time.monotonic() + TARGET_S[self._orders.place]
         while not strike(action, driver, self._orders.mark, self._dice):
             if time.monotonic() > until_s:
                 self._played.n_missed += 1

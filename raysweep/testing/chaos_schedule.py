@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 RAY_IN = 5
 """One schedule in so many runs through Ray, and of those one in RAYLET_IN loses a raylet: 40 and 10 of 200."""
 RAYLET_IN = 4
+RAY_TRIALS = 4
 N_SWEEPS = 30
 """How many different sweeps the schedules are drawn from; the undisturbed run of each is made once."""
 
@@ -52,6 +53,7 @@ _MOMENTS: Mapping[str, int] = {
     "TrialInterrupted": 1,
     "CancelRequested": 2,
     "TrialEnded": 5,
+    "SweepEnded": 1,
 }
 """The entries after which may be struck, and how many of them are waited for at most."""
 
@@ -102,8 +104,12 @@ def make_schedule(seed: int, index: int, *, trainer: str) -> Schedule:
     dice = random.Random(f"{seed} {index} {trainer}")
     sweep = make_sweep(seed, dice.randrange(N_SWEEPS if trainer == "synthetic" else 4), trainer=trainer)
     place, first = _place(index)
+    if place is not Place.PROCESSES:  # whose actors take seconds to start
+        sweep = replace(sweep, n_trials=min(sweep.n_trials, RAY_TRIALS), concurrency=min(sweep.concurrency, 2))
     n_strikes = dice.choice((1, 1, 2, 3))
-    strikes = [_strike(dice, place, sweep) for _ in range(n_strikes)]
+    strikes: list[Strike] = []
+    for _ in range(n_strikes):
+        strikes.append(_strike(dice, place, sweep, strikes[-1].action if strikes else None))
     if first is not None:
         # Late enough that the cluster is there, early enough that the sweep is not over.
         strikes = [Strike(first, "Evaluated", dice.randint(1, 3), dice.uniform(0.0, 0.3)), *strikes[:1]]
@@ -137,9 +143,17 @@ def _place(index: int) -> tuple[Place, Action | None]:
     return (Place.RAY_NODES, Action.NODE) if turn // RAYLET_IN % 2 == 0 else (Place.RAY, Action.HEAD)
 
 
-def _strike(dice: random.Random, place: Place, sweep: Sweep) -> Strike:
-    others = {Place.PROCESSES: (Action.ACTOR, Action.ACTOR, Action.MACHINE)}.get(place, (Action.ACTOR, Action.ACTOR))
-    action = dice.choice((*OF_THE_DRIVER, Action.SIGKILL, *others))
-    entry = dice.choice(("Evaluated", *_MOMENTS))
-    most = min(_MOMENTS[entry], max(1, sweep.n_trials - 2) if entry != "Evaluated" else 2 * sweep.n_trials)
+def _strike(dice: random.Random, place: Place, sweep: Sweep, before: Action | None) -> Strike:
+    """A blow at a moment that is likely to come: after `before`, in this sweep."""
+    of_trials = (Action.ACTOR, Action.ACTOR, Action.MACHINE) if place is Place.PROCESSES else (Action.ACTOR,) * 2
+    action = dice.choice((*OF_THE_DRIVER, Action.SIGKILL, *of_trials))
+    never = set()
+    if before is None or before in OF_THE_DRIVER:
+        never.add("TrialInterrupted")
+    if sweep.pruning is Pruning.NONE:
+        never.add("CancelRequested")
+    if action not in OF_THE_DRIVER:
+        never |= {"SweepEnded", "SweepStarted"}  # there is nobody yet, or any more
+    entry = dice.choice(("Evaluated", *(one for one in _MOMENTS if one not in never)))
+    most = min(_MOMENTS[entry], 2 * sweep.n_trials if entry == "Evaluated" else max(1, sweep.n_trials - 2))
     return Strike(action, entry, dice.randint(1, most), dice.choice((0.0, 0.0, dice.uniform(0.0, 0.4))))

@@ -10,6 +10,7 @@ import ray
 
 from raysweep import environment
 from raysweep.errors import ClusterError
+from raysweep.tuning import contract
 from raysweep.tuning.runner import Cluster
 
 PROBE_S = 2.0
@@ -24,6 +25,7 @@ def joined(address: str, *, dashboard: bool = True) -> Iterator[Cluster]:
     `local` always starts one; anything else is joined. One that this process has joined already is used as it is.
     Raises ClusterError where there is none at the address.
     """
+    contract.check()
     if ray.is_initialized():
         yield _look("the Ray cluster that this process has joined already", None)
         return

@@ -80,7 +80,7 @@ class Driver:
         suggestion = self.history.ask()
         if isinstance(suggestion, Suggestion):
             return self._propose(self.make_spec(suggestion))
-        return Wait() if self._waiting else suggestion
+        return Wait() if self._waiting or self._live else suggestion  # who runs may be lost, and tried again
 
     def take_up(self, spec: JobSpec, wait_s: float = 0.0) -> None:
         """Let a trial that holds a slot already be worked on again, after a wait."""
@@ -105,8 +105,13 @@ class Driver:
             return False
         return not report.progress.evaluation or self._goes_on(trial, report.progress.evaluation)
 
-    def lose(self, trial: int, reason: str, fault: Fault = Fault.HOST) -> None:
-        """The trial's actor died, or raised what no trainer should raise; its job may live on at its host."""
+    @property
+    def live(self) -> tuple[int, ...]:
+        """The trials that are worked on."""
+        return tuple(self._live)
+
+    def lose(self, trial: int, reason: str, fault: Fault | None = Fault.HOST) -> None:
+        """The trial's actor is gone; its job may live on at its host. No fault: another one's took it along."""
         if trial in self._live:
             self._interrupt_trial(trial, fault, reason, is_job_over=not self.rules.has_host)
 
@@ -221,7 +226,7 @@ class Driver:
         else:
             self._interrupt_trial(trial, failure.fault, failure.reason, is_job_over=True)
 
-    def _interrupt_trial(self, trial: int, fault: Fault, reason: str, *, is_job_over: bool) -> None:
+    def _interrupt_trial(self, trial: int, fault: Fault | None, reason: str, *, is_job_over: bool) -> None:
         spec = self._live.pop(trial)
         self.recorder.record(TrialInterrupted(self._clock.now(), trial, spec.attempt, fault, reason))
         state = self.recorder.state.trials[trial]

@@ -1,7 +1,8 @@
 """Runs a driver's trials as Ray Tune actors, and a model's predictions as a Ray task."""
 
+import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import ray
 from ray import tune
 
 from raysweep import environment
-from raysweep.errors import RaysweepError
+from raysweep.errors import Fault, RaysweepError
 from raysweep.scoring import Prediction
 from raysweep.task import Example
 from raysweep.trainers import make_trainer
@@ -17,7 +18,7 @@ from raysweep.tuning import cluster
 from raysweep.tuning.actor import Trial
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.runner import Cluster, Resources, Static, Ticker
-from raysweep.tuning.skins import CallbackSkin, SchedulerSkin, SearcherSkin, StopperSkin
+from raysweep.tuning.skins import CallbackSkin, SchedulerSkin, SearcherSkin, StopperSkin, memory_words
 
 TICK_S = 0.5
 PREDICT_S = 3600.0
@@ -49,8 +50,20 @@ class RayRunner:
     ) -> None:
         """Run the driver's trials to their end, or until it is over; returns when every actor is gone."""
         environment.stage_trials(concurrency)
-        with tempfile.TemporaryDirectory(prefix="raysweep_", ignore_cleanup_errors=True) as scratch:
-            _tuner(driver, static, resources, shown=shown, scratch=scratch, ticker=ticker).fit()
+        while True:
+            scheduler = SchedulerSkin(driver)
+            with tempfile.TemporaryDirectory(prefix="raysweep_", ignore_cleanup_errors=True) as scratch:
+                tuner = _tuner(driver, static, resources, scheduler, shown=shown, scratch=scratch, ticker=ticker)
+                try:
+                    tuner.fit()
+                except RuntimeError as error:
+                    if not isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
+                        raise RaysweepError(f"Ray failed: {_last_line(error)}; `raysweep resume` goes on") from error
+                    lose_to_memory(driver, str(error.__cause__), scheduler.pids)
+                except (ray.exceptions.RayError, tune.TuneError, ConnectionError) as error:
+                    raise RaysweepError(f"Ray failed: {_last_line(error)}; `raysweep resume` goes on") from error
+                else:
+                    return
 
     def predict(
         self,
@@ -80,8 +93,32 @@ class RayRunner:
         raise RaysweepError(f"{model}: not scored within {PREDICT_S / 3600:g} h; is the cluster full?")
 
 
+def lose_to_memory(driver: Driver, words: str, pids: Mapping[int, int]) -> None:
+    """Ray's memory monitor killed one trial's process in mid-step, and Tune stopped all the others over it.
+
+    `pids`: the process of each trial. Where Ray's words do not tell which one it was, each may have been.
+    """
+    killed = {int(pid) for pid in re.findall(r"pid[=: ]+(\d+)", words)}
+    culprits = [trial for trial in driver.live if pids.get(trial) in killed]
+    reason = memory_words(words)
+    for trial in driver.live:
+        if trial in culprits:
+            driver.lose(trial, reason, Fault.MEMORY)
+        elif culprits:
+            driver.lose(trial, f"stopped when trial {culprits[0]} was killed for its memory", None)
+        else:
+            driver.lose(trial, reason, Fault.HOST)
+
+
 def _tuner(
-    driver: Driver, static: Static, resources: Resources, *, shown: tuple[str, ...], scratch: str, ticker: Ticker
+    driver: Driver,
+    static: Static,
+    resources: Resources,
+    scheduler: SchedulerSkin,
+    *,
+    shown: tuple[str, ...],
+    scratch: str,
+    ticker: Ticker,
 ) -> tune.Tuner:
     """Tune's own files go to a scratch folder: nobody reads them, and the sweep's storage may be gone for a while."""
     takes = {"cpus": resources.cpus, "gpus": resources.gpus}
@@ -89,7 +126,7 @@ def _tuner(
         tune.with_parameters(Trial, static=static),
         tune_config=tune.TuneConfig(
             search_alg=SearcherSkin(driver, shown, takes),
-            scheduler=SchedulerSkin(driver),
+            scheduler=scheduler,
             num_samples=-1,
             reuse_actors=False,
             trial_name_creator=_name,
@@ -115,9 +152,12 @@ def _answer(reference: "ray.ObjectRef[Sequence[Prediction]]") -> Sequence[Predic
     try:
         predictions: Sequence[Prediction] = ray.get(reference)
     except ray.exceptions.RayError as error:
-        last = str(error).strip().splitlines()[-1]
-        raise RaysweepError(f"the best model could not be scored: {last}") from error
+        raise RaysweepError(f"the best model could not be scored: {_last_line(error)}") from error
     return predictions
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def _predict(static: Static, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:

@@ -1,5 +1,6 @@
 """Tune's Searcher, TrialScheduler, Stopper and Callback as skins of a few lines over the driver."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from raysweep.tuning.actor import tune_config
 from raysweep.tuning.driver import Driver, Report
 from raysweep.tuning.runner import Ticker
 
-OUT_OF_MEMORY = "OutOfMemoryError"
-"""In what Tune writes of a process that Ray's memory monitor killed."""
+OUT_OF_MEMORY = "running low on memory"
+"""In what Ray writes of a process that its memory monitor killed."""
 
 
 class _Unpickled:
@@ -64,6 +65,8 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
     def __init__(self, driver: Driver) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray has no types here
         self._driver = driver
+        self.pids: dict[int, int] = {}
+        """The process of each trial that has reported."""
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Continue or stop, as the driver says."""
@@ -87,6 +90,7 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
         report = result.get("report")
         if not isinstance(report, Report):
             return False  # Tune repeats a trial's last result without its report when the trial ends
+        self.pids[trial.config["spec"].trial] = result.get("pid", 0)
         try:
             return self._driver.report(trial.config["spec"].trial, report)
         except RaysweepError as error:
@@ -100,7 +104,15 @@ def _reason(trial: Trial) -> str:
     lines = Path(path).read_text(encoding="utf-8").splitlines() if path and Path(path).is_file() else []
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
     killed = next((line for line in told if OUT_OF_MEMORY in line), None)
-    return f"its process died: {killed or told[0]}" if told else "its process died"
+    if killed:
+        return memory_words(killed)
+    return f"its process died: {told[0]}" if told else "its process died"
+
+
+def memory_words(said: str) -> str:
+    """What Ray says at length of a process that its memory monitor killed, in short."""
+    used = re.search(r"\S+ used / \S+ limit", said)
+    return f"its process was killed: the node was {OUT_OF_MEMORY}" + (f" ({used[0]})" if used else "")
 
 
 class StopperSkin(_Unpickled, tune.Stopper):

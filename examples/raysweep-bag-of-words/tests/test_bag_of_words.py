@@ -14,7 +14,7 @@ class TestBagOfWords(TrainerConformance):
     look_s = 0.0
     busy_epochs = 1e6
     params = {"n_epochs": 2, "n_features": 64}
-    preload = ("raysweep_bag_of_words.trainer", "pytest")
+    preload = ("sklearn.linear_model", "raysweep.testing.trainers", "pytest")
 
     def make_trainer(self):
         return BagOfWordsTrainer(BagOfWords(), TOY_TASK)
