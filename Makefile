@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # pip compiles what it installs, so that Ray's many processes start from byte code.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup tune test check format bench bench-search ray-contract lock clean
+.PHONY: setup tune test check format bench bench-search chaos ray-contract lock clean
 
 setup: $(VENV)/.assets
 
@@ -39,6 +39,14 @@ format: $(VENV)/.installed
 # The engine's speed against Hugging Face's Trainer, interleaved.
 bench: setup
 	$(BIN)/python benchmarks/engine_throughput.py
+
+# Sweeps of real processes, struck at random, resumed, and compared with the same left alone; ONLY=index plays one again.
+TRAINER ?= synthetic
+SEED ?= 0
+N ?= $(if $(filter synthetic,$(TRAINER)),200,12)
+
+chaos: setup
+	$(BIN)/python -m raysweep.testing.chaos --trainer $(TRAINER) --n $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 # What early stopping and the search are worth, on recorded learning curves.
 bench-search: setup

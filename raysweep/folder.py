@@ -34,7 +34,8 @@ class Past:
     def is_finished(self) -> bool:
         """Whether nothing is left to be done: no trial to make, to go on with, or to score."""
         trials = self.state.trials.values()
-        if self.state.ended is None or any(one.can_go_on for one in trials) or len(trials) < self.n_trials:
+        was_cut_short = self.state.ended is None or self.state.ended.signal is not None  # then nothing was scored
+        if was_cut_short or any(one.can_go_on for one in trials) or len(trials) < self.n_trials:
             return self._has_reached_target
         return True
 
@@ -62,10 +63,13 @@ def open_ledger(folder: Path, config: SweepConfig) -> Ledger:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = Ledger(folder)
-        if opened.path.stat().st_size:
+        try:
+            if opened.path.stat().st_size:
+                raise _taken(folder)
+            _write_through(folder / CONFIG_NAME, to_yaml(config))
+        except BaseException:
             opened.close()
-            raise _taken(folder)
-        _write_through(folder / CONFIG_NAME, to_yaml(config))
+            raise
     except OSError as error:
         raise DiskError(f"{folder}: {error.strerror or error}; choose another folder, or make room") from error
     return opened

@@ -56,7 +56,7 @@ COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
 EVALUATION_COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
     {
         "trial": COLUMNS["trial"],
-        "attempt": ColumnDoc("int64", "Which try made it, from 0."),
+        "attempt": ColumnDoc("int64", "Which try made it, from 1."),
         "epoch": ColumnDoc("float64", "Passes over the training examples so far."),
         "examples": ColumnDoc("int64", "Training examples seen so far."),
         "trained_tokens": ColumnDoc("int64", "Non-padding training tokens so far."),

@@ -43,7 +43,9 @@ class JobSpec:
 
     sweep_id: str
     trial: int
+    """From 0."""
     attempt: int
+    """From 1."""
     params: Params
     """Complete: sampled, fixed and the trainer's defaults."""
     seed: int

@@ -18,6 +18,7 @@ from raysweep.entries import (
     TrialInterrupted,
     TrialProposed,
 )
+from raysweep.errors import SweepFolderError
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.space import Params
@@ -164,10 +165,15 @@ class SweepState:
 
 
 def fold(entries: Iterable[Entry]) -> SweepState:
-    """The state after all entries."""
+    """The state after all entries; raises SweepFolderError where one speaks of a trial that was never proposed."""
     state = SweepState()
     for entry in entries:
-        state = state.apply(entry)
+        try:
+            state = state.apply(entry)
+        except KeyError as error:
+            raise SweepFolderError(
+                f"the ledger speaks of trial {error} before it proposes it: lines were lost; restore it from a backup"
+            ) from error
     return state
 
 

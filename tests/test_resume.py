@@ -313,7 +313,7 @@ def test_a_trial_is_stopped_by_hand_where_no_driver_lives_and_stays_so(settings,
 
 
 def test_jobs_at_a_host_are_adopted_under_their_own_keys(settings, tmp_path):
-    settings["trainer"] = {"kind": "synthetic", "host": str(tmp_path / "host"), "epoch_s": 0.3}
+    settings["trainer"] = {"kind": "synthetic", "host": str(tmp_path / "host"), "epoch_s": 2.0}
     folder = begin_apart(settings, tmp_path / "dead", 5)
 
     done = reconcile_run(folder, RealClock())

@@ -25,7 +25,7 @@ def trainer(tmp_path, **settings):
 
 def spec_for(work, tmp_path, trial=0):
     params = {name: doc.default for name, doc in work.describe().params.items()}
-    return JobSpec("abcdefgh", trial, 0, params, 7, tmp_path / "job", (0.5, 1.0, 2.0))
+    return JobSpec("abcdefgh", trial, 1, params, 7, tmp_path / "job", (0.5, 1.0, 2.0))
 
 
 def submit(work, spec):
@@ -167,18 +167,18 @@ def test_a_flaky_fault_strikes_in_the_first_attempts_only(at_a_host, tmp_path):
     work = trainer(tmp_path, faults={0: "host:2", 1: "setup:1"}, **({} if at_a_host else {"host": None}))
     spec = spec_for(work, tmp_path)
 
-    for attempt in range(2):
+    for attempt in (1, 2):
         with pytest.raises(JobFailed, match="host"):
             submit(work, replace(spec, attempt=attempt)).advance(1.0)
     with pytest.raises(RuntimeError, match="set-up"):
         submit(work, spec_for(work, tmp_path, trial=1))
 
-    assert [0.5, 1.0, 2.0] == told(submit(work, replace(spec, attempt=2)))
-    elsewhere = replace(spec_for(work, tmp_path, trial=1), attempt=1, folder=tmp_path / "other")
+    assert [0.5, 1.0, 2.0] == told(submit(work, replace(spec, attempt=3)))
+    elsewhere = replace(spec_for(work, tmp_path, trial=1), attempt=2, folder=tmp_path / "other")
     assert [0.5, 1.0, 2.0] == told(submit(work, elsewhere))
 
 
-@pytest.mark.parametrize(("at_a_host", "attempts"), [(True, (0, 0, 0)), (False, (0, 1, 2))])
+@pytest.mark.parametrize(("at_a_host", "attempts"), [(True, (1, 1, 1)), (False, (1, 2, 3))])
 def test_a_worker_is_killed_so_many_times_and_no_more(at_a_host, attempts, tmp_path):
     settings = {"faults": {0: "kill:2"}} | ({} if at_a_host else {"host": None})
     spec = spec_for(trainer(tmp_path, **settings), tmp_path)

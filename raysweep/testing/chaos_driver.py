@@ -95,7 +95,7 @@ def _nodes() -> Iterator[str]:
             cluster.add_node(num_cpus=1)
         yield cluster.address
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray has no types here
 
 
 def _print_to(log: Path) -> None:

@@ -28,7 +28,7 @@ class Process:
     @property
     def is_actor(self) -> bool:
         """Whether a trial runs in it."""
-        return self.name.startswith("trial_") or self.command.startswith(("ray::Trial", "ray::trial"))
+        return self.name.startswith(("trial_", "ray::Trial", "ray::_Inner")) or self.command.startswith("ray::_Inner.")
 
     @property
     def is_raylet(self) -> bool:

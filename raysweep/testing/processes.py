@@ -23,7 +23,7 @@ from raysweep.tuning.work import Work, is_last
 BEAT_S = 0.05
 """How often the driver is asked for trials and the views may draw."""
 STOP_S = 10.0
-"""How long a trial may take to stop before its process is killed; Tune allows as much."""
+"""Tune allows a trial as much to stop in."""
 PREDICT_S = 3600.0
 """The longest that the best model's scores are waited for."""
 _STEP, _STOP = "step", "stop"
@@ -35,9 +35,13 @@ class ProcessRunner:
     They die with the driver's process. What a trial takes is counted against `cpus`, which nobody enforces.
     """
 
-    def __init__(self, *, cpus: float = 4.0, modules: Sequence[str] = ()) -> None:
-        """`modules` are loaded once for all trials: name what their trainer would load each time."""
+    def __init__(self, *, cpus: float = 4.0, modules: Sequence[str] = (), stop_s: float = STOP_S) -> None:
+        """`modules` are loaded once for all trials: name what their trainer would load each time.
+
+        A trial that has not stopped `stop_s` after it was told to is killed.
+        """
         self._cpus = cpus
+        self._stop_s = stop_s
         self._modules = ("raysweep.testing.processes", *modules)
 
     @contextmanager
@@ -60,7 +64,7 @@ class ProcessRunner:
         ticker: Ticker,
     ) -> None:
         """Run the driver's trials to their end, or until it is over; returns when every process is gone."""
-        crew = _Crew(driver, static, self._nursery)
+        crew = _Crew(driver, static, self._nursery, self._stop_s)
         try:
             while crew.goes_on(concurrency):
                 crew.listen()
@@ -110,8 +114,9 @@ class _Worker:
 class _Crew:
     """The processes of the trials that run, and of those that were told to stop."""
 
-    def __init__(self, driver: Driver, static: Static, nursery: Nursery) -> None:
+    def __init__(self, driver: Driver, static: Static, nursery: Nursery, stop_s: float) -> None:
         self._driver = driver
+        self._stop_s = stop_s
         self._static = static
         self._nursery = nursery
         self._working: dict[Connection, _Worker] = {}
@@ -185,7 +190,7 @@ class _Crew:
 
     def _stop(self, link: Connection) -> None:
         child = self._working.pop(link).child
-        self._leaving[link] = (child, time.monotonic() + STOP_S)
+        self._leaving[link] = (child, time.monotonic() + self._stop_s)
         self._order(child, _STOP)
 
     def _order(self, child: Child, word: str) -> None:

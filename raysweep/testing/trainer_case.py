@@ -73,7 +73,7 @@ class TrainerCase(ABC):
         defaults = {key: doc.default for key, doc in takes.params.items()}
         sweep_id = hashlib.sha256(f"{self.folder} {name}".encode()).hexdigest()[:8]
         complete = {**defaults, **budget, **self.params}
-        return JobSpec(sweep_id, 0, 0, complete, 7, self.folder / "jobs" / name, points)
+        return JobSpec(sweep_id, 0, 1, complete, 7, self.folder / "jobs" / name, points)
 
     def submit(self, spec: JobSpec) -> Job:
         """By a trainer of its own."""

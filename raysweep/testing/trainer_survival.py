@@ -40,7 +40,7 @@ class TrainerSurvival(TrainerCase):
     def test_a_lost_folder_costs_time_but_no_evaluation_is_told_twice(self) -> None:
         """A further attempt with nothing to go on from makes again what is on record, and keeps it to itself."""
         whole = self.undisturbed()
-        anew = replace(self.spec("lost"), attempt=1, n_evaluations=1)
+        anew = replace(self.spec("lost"), attempt=2, n_evaluations=1)
 
         self.assert_same(whole.evaluations[1:], self.run(anew).evaluations)
 
@@ -50,7 +50,7 @@ class TrainerSurvival(TrainerCase):
         told: list[Evaluation] = []
         last = Progress(0.0, 0)
 
-        for attempt in range(MAX_KILLS):
+        for attempt in range(1, MAX_KILLS + 1):
             with self.worker(self.taken_up(spec, attempt, len(told))) as worker:
                 last = self.moved(worker, last)
             told += [last.evaluation] if last.evaluation else []
@@ -68,7 +68,7 @@ class TrainerSurvival(TrainerCase):
         span_s, dice = time.monotonic() - begun_s, random.Random(seed)
         told: list[Evaluation] = []
 
-        for attempt in range(self.n_random_kills):
+        for attempt in range(1, self.n_random_kills + 1):
             with self.worker(self.taken_up(spec, attempt, len(told))) as worker:
                 time.sleep(dice.uniform(0, span_s / 2))
                 worker.kill()

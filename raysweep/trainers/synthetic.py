@@ -50,7 +50,7 @@ class SyntheticTrainer:
     def submit(self, spec: JobSpec, data: DataRefs) -> Job:
         """Go on from the folder's record, or watch the host's one job of this key, which is made if there is none."""
         fault = scripted_fault(self._settings, spec.trial)
-        fault.set_up(spec.attempt)
+        fault.set_up(spec.attempt - 1)
         curve = Curve(self._settings, self._task, spec, data.splits)
         if self._host is None:
             return SyntheticJob(curve, fault)

@@ -211,7 +211,7 @@ class HostedSyntheticJob:
 def hosted_job(curve: Curve, fault: ScriptedFault, made_at_s: float) -> HostedJob:
     """What the host is asked for."""
     spec = curve.spec
-    failure = fault.failure(spec.attempt)
+    failure = fault.failure(spec.attempt - 1)
     said: Mapping[str, str] = {"failure": failure.reason, "fault": failure.fault} if failure else {}
     return HostedJob(
         key=spec.key,

@@ -85,11 +85,11 @@ class SyntheticJob:
         return self._handed_out(record)
 
     def _strike(self) -> None:
-        attempt = self._curve.spec.attempt
-        failure = self._fault.failure(attempt)
+        n_before = self._curve.spec.attempt - 1
+        failure = self._fault.failure(n_before)
         if failure is not None:
             raise failure
-        self._fault.step(attempt)
+        self._fault.step(n_before)
 
     def _walked(self, record: _Record, until_s: float) -> tuple[_Record, bool]:
         """The record after the next evaluation, or as far as time and a cancel let it come."""

@@ -2,7 +2,9 @@
 
 import pytest
 
-pytest.register_assert_rewrite("raysweep.testing.trainers", "raysweep.testing.trainer_case")
+pytest.register_assert_rewrite(
+    "raysweep.testing.trainers", "raysweep.testing.trainer_case", "raysweep.testing.trainer_survival"
+)
 
 from raysweep_bag_of_words.trainer import BagOfWords, BagOfWordsTrainer  # noqa: E402
 
