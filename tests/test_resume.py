@@ -269,7 +269,7 @@ def test_a_sweep_goes_on_from_another_working_directory(settings, tmp_path, monk
 
 
 def test_the_time_of_all_sessions_counts_and_more_can_be_given(settings, tmp_path):
-    settings |= {"time_s": 1.0, "trainer": {"kind": "synthetic", "epoch_s": 1.0}}
+    settings |= {"time_s": 0.3, "trainer": {"kind": "synthetic", "epoch_s": 0.2}}
     folder = begin(settings, tmp_path)
     assert "time is up" in results.load(folder).state.ended.reason
 
@@ -314,7 +314,7 @@ def test_a_trial_is_stopped_by_hand_where_no_driver_lives_and_stays_so(settings,
 
 def test_jobs_at_a_host_are_adopted_under_their_own_keys(settings, tmp_path):
     settings["trainer"] = {"kind": "synthetic", "host": str(tmp_path / "host"), "epoch_s": 2.0}
-    folder = begin_apart(settings, tmp_path / "dead", 5)
+    folder = begin_apart(settings, tmp_path / "dead", 2)
 
     done = reconcile_run(folder, RealClock())
     assert (0, 2) == (len(done.cancelled), len(done.adopted))
@@ -327,7 +327,7 @@ def test_jobs_at_a_host_are_adopted_under_their_own_keys(settings, tmp_path):
 
 def test_what_a_dead_sweep_left_at_a_host_can_be_cancelled(settings, tmp_path):
     settings["trainer"] = {"kind": "synthetic", "host": str(tmp_path / "host"), "epoch_s": 60.0}
-    folder = begin_apart(settings, tmp_path / "dead", 5)
+    folder = begin_apart(settings, tmp_path / "dead", 2)
 
     with Ledger(folder), pytest.raises(ConfigError, match="drives this sweep"):
         reconcile_run(folder, RealClock(), is_over=True)

@@ -46,17 +46,17 @@ def n_creates(tmp_path, key):
 
 
 def test_a_job_goes_on_while_nobody_watches(tmp_path):
-    work = trainer(tmp_path, epoch_s=0.02)
+    work = trainer(tmp_path, epoch_s=0.75)
     spec = spec_for(work, tmp_path)
     submit(work, spec)
 
-    time.sleep(0.05)
+    time.sleep(1.6)
     begun_s = time.monotonic()
-    epochs = told(submit(trainer(tmp_path, epoch_s=0.02), replace(spec, n_evaluations=1)))
+    epochs = told(submit(trainer(tmp_path, epoch_s=0.75), replace(spec, n_evaluations=1)))
 
     assert [1.0, 2.0] == epochs
-    assert time.monotonic() - begun_s < 0.05
-    assert [JobView(spec.key, "synthetic-abcdefgh-0000-0", is_final=True)] == work.jobs("abcdefgh")
+    assert time.monotonic() - begun_s < 1.2  # all 1.5 s of it would have to pass again
+    assert [JobView(spec.key, "synthetic-abcdefgh-0000-1", is_final=True)] == work.jobs("abcdefgh")
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 0.3])
@@ -116,7 +116,7 @@ def test_a_job_cancelled_by_another_process_fails_its_watcher_as_the_hosts_fault
 def test_a_cancel_before_a_job_is_made_does_not_harm_it(tmp_path):
     work = trainer(tmp_path, epoch_s=0.0)
 
-    work.cancel("synthetic-abcdefgh-0000-0")
+    work.cancel("synthetic-abcdefgh-0000-1")
 
     assert [0.5, 1.0, 2.0] == told(submit(work, spec_for(work, tmp_path)))
 

@@ -26,6 +26,8 @@ STOP_S = 10.0
 """Tune allows a trial as much to stop in."""
 PREDICT_S = 3600.0
 """The longest that the best model's scores are waited for."""
+PREDICT_TRIES = 4
+"""How often a prediction is begun whose process died; Ray does as much with a task."""
 _STEP, _STOP = "step", "stop"
 
 
@@ -86,23 +88,25 @@ class ProcessRunner:
 
         Raises RaysweepError where the model cannot be scored, or not within an hour.
         """
-        child = self._nursery.spawn(partial(_predict, static, model, tuple(examples)), "predict")
         until_s = time.monotonic() + PREDICT_S
-        try:
-            while not child.link.poll(BEAT_S):
-                ticker.tick()
-                if is_stopped():
-                    return None
-                if time.monotonic() > until_s:
-                    raise RaysweepError(f"{model}: not scored within {PREDICT_S / 3600:g} h")
-            answer: Sequence[Prediction] | RaysweepError = child.link.recv()
-        except EOFError as error:
-            raise RaysweepError("the best model could not be scored: its process died") from error
-        finally:
-            _end(child)
-        if isinstance(answer, RaysweepError):
-            raise answer
-        return answer
+        for _ in range(PREDICT_TRIES):
+            child = self._nursery.spawn(partial(_predict, static, model, tuple(examples)), "predict")
+            try:
+                while not child.link.poll(BEAT_S):
+                    ticker.tick()
+                    if is_stopped():
+                        return None
+                    if time.monotonic() > until_s:
+                        raise RaysweepError(f"{model}: not scored within {PREDICT_S / 3600:g} h")
+                answer: Sequence[Prediction] | RaysweepError = child.link.recv()
+            except (EOFError, OSError):
+                continue
+            finally:
+                _end(child)
+            if isinstance(answer, RaysweepError):
+                raise answer
+            return answer
+        raise RaysweepError(f"the best model could not be scored: its process died, {PREDICT_TRIES} times")
 
 
 @dataclass(frozen=True)
