@@ -87,7 +87,8 @@ def _resume(arguments: Sequence[str]) -> int:
     found = resume_sweep(parsed.run, parsed.overrides, _options(parsed))
     if found.state.n_sessions == before.n_sessions:
         why = found.state.ended.reason if found.state.ended else ""
-        print(f"raysweep: nothing is left to do ({why}); for more trials: resume {parsed.run} trials=N")
+        more = "target=null trials=N" if "target" in why else "trials=N"
+        print(f"raysweep: nothing is left to do ({why}); for more trials: resume {parsed.run} {more}")
     return _end_code(found)
 
 

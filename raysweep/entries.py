@@ -29,6 +29,8 @@ class SweepStarted:
     data_fingerprint: str
     raysweep_version: str
     schema_version: int = SCHEMA_VERSION
+    concurrency: int = 0
+    """How many trials at once it began with; 0 before schema version 2."""
     folder: str | None = None
     """The sweep's own, absolute; None before schema version 2."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -95,8 +97,10 @@ class TrialInterrupted:
     trial: int
     attempt: int
     fault: Fault | None
-    """Whose it was; None where its driver went away. Only faults count towards the limit of attempts."""
+    """Whose it was; None where it was nobody's. Only faults count towards the limit of attempts."""
     reason: str
+    is_job_over: bool = True
+    """Whether its job is known to be over; else whoever takes the trial up finds it at its host by its key."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A sweep's folder: refused before anything is done, then made and held; or found again, and read."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,23 +34,30 @@ class Past:
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to be done: no trial to make, to go on with, or to score."""
+        if self.state.ended is None or self._lacks_final:
+            return False
         trials = self.state.trials.values()
-        was_cut_short = self.state.ended is None or self.state.ended.signal is not None  # then nothing was scored
-        if was_cut_short or any(one.can_go_on for one in trials) or len(trials) < self.n_trials:
-            return self._has_reached_target
-        return True
+        has_more = any(one.can_go_on for one in trials) or len(trials) < self.n_trials
+        return not has_more or self._has_reached_target
+
+    @property
+    def _lacks_final(self) -> bool:
+        best = self.state.best
+        if not (self.config.final.test and best and best.ended and best.ended.model):
+            return False
+        return not any(one.name == "best" and one.trial == best.number for one in self.state.finals)
 
     @property
     def _has_reached_target(self) -> bool:
         best, target = self.state.best, self.config.target
-        if self.state.ended is None or best is None or best.ended is None or best.ended.objective is None:
+        if best is None or best.ended is None or best.ended.objective is None:
             return False
         return target is not None and self.state.goal.reached(best.ended.objective, target)
 
 
 def refuse_unusable(folder: Path) -> None:
     """Raises SweepFolderError for a folder that holds a sweep, or cannot be made or written."""
-    if (folder / FILE_NAME).exists():
+    if (folder / FILE_NAME).exists() and (folder / FILE_NAME).stat().st_size:
         raise _taken(folder)
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
@@ -63,13 +71,12 @@ def open_ledger(folder: Path, config: SweepConfig) -> Ledger:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = Ledger(folder)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(opened.close)
             if opened.path.stat().st_size:
                 raise _taken(folder)
             _write_through(folder / CONFIG_NAME, to_yaml(config))
-        except BaseException:
-            opened.close()
-            raise
+            undo.pop_all()
     except OSError as error:
         raise DiskError(f"{folder}: {error.strerror or error}; choose another folder, or make room") from error
     return opened
@@ -96,10 +103,10 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
         raise SweepFolderError(f"{folder}: nothing was begun in it; start the sweep anew")
     _refuse_moved(folder, state.started)
     config = _changed(_settings(folder, state.started), folder, overrides)
-    _refuse_late(state, config)
     n_trials = config.trials if any(one.startswith("trials=") for one in overrides) else state.n_trials
     if n_trials < len(state.trials):
         raise ConfigError(f"trials={n_trials}: the sweep has made {len(state.trials)} already; ask for that or more")
+    config = config.model_copy(update={"trials": state.started.trials})  # the proposer begins as it began
     return Past(folder, entries, state.started, state, config, n_trials)
 
 
@@ -140,7 +147,9 @@ def _refuse_moved(folder: Path, started: SweepStarted) -> None:
         )
 
 
-def _refuse_late(state: SweepState, config: SweepConfig) -> None:
+def refuse_late(past: Past) -> None:
+    """Raises ConfigError where the sweep has no time left."""
+    state, config = past.state, past.config
     driven_s = state.elapsed_s(state.at) if state.at else 0.0
     if state.ended and config.time_s is not None and driven_s >= config.time_s:
         raise ConfigError(

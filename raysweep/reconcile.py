@@ -75,15 +75,16 @@ def reconcile(
             problems.append(f"the jobs cannot be listed: {error}")
             break
         planned = plan(read_state(), listed, is_over=is_over)
-        done |= {action.job.key: action for action in planned.actions}
         cancels = [action for action in planned.actions if isinstance(action, Cancel)]
-        problems += _cancel(trainer, cancels)
+        refused = _cancel(trainer, cancels)
+        problems += refused.values()
+        done |= {action.job.key: action for action in planned.actions if action.job.id not in refused}
         if is_last or not (cancels or planned.unseen):
             break
         clock.sleep_s(capabilities.listing_lag_s)
     cancelled = tuple(action for action in done.values() if isinstance(action, Cancel))
     adopted = tuple(action for action in done.values() if isinstance(action, Adopt))
-    return Reconciled(cancelled, adopted, tuple(problems))
+    return Reconciled(cancelled, adopted, tuple(dict.fromkeys(problems)))
 
 
 def _action(state: SweepState, job: JobView, *, is_over: bool) -> Cancel | Adopt:
@@ -111,11 +112,12 @@ def _unsettled_keys(state: SweepState) -> Iterator[str]:
             yield from _keys(state, trial)
 
 
-def _cancel(trainer: Trainer, cancels: Sequence[Cancel]) -> list[str]:
-    problems = []
+def _cancel(trainer: Trainer, cancels: Sequence[Cancel]) -> dict[str, str]:
+    """What could not be cancelled, by the job's id, and why."""
+    problems = {}
     for action in cancels:
         try:
             trainer.cancel(action.job.id)
         except RaysweepError as error:
-            problems.append(f"job {action.job.id} could not be cancelled: {error}")
+            problems[action.job.id] = f"job {action.job.id} could not be cancelled: {error}"
     return problems

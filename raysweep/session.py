@@ -60,8 +60,8 @@ class Session:
         with signals(driver.interrupt):
             self.recorder.record(self._resumed() if self.past else self._started())
             problems = self._reconcile(is_over=False) if self.past else ()
+            replay(driver, self.past, self.ready.space.project)
             try:
-                replay(driver, self.past, self.ready.space.project)
                 self._run_trials(driver)
             finally:
                 driver.close()
@@ -90,6 +90,8 @@ class Session:
         done = reconcile(self.ready.trainer, self.sweep_id, lambda: self.recorder.state, self.clock, is_over=is_over)
         for cancelled in done.cancelled:
             _LOG.warning("job %s was cancelled at its host: %s", cancelled.job.id, cancelled.reason)
+        for problem in done.problems:
+            _LOG.error("%s; `raysweep reconcile %s` tries again", problem, self.folder)
         return done.problems
 
     def _score_finals(self, driver: Driver) -> tuple[str, ...]:
@@ -150,10 +152,17 @@ class Session:
             trials=self.n_trials,
             data_fingerprint=self.ready.loaded.splits.fingerprint,
             raysweep_version=version("raysweep"),
+            concurrency=self.concurrency,
             folder=str(self.folder),
             settings=digests(config),
             metrics=own_metrics.helps(config),
         )
+
+    @property
+    def _first_concurrency(self) -> int:
+        """With which the sweep began: what was shown to an ordered search then is what is shown now."""
+        started = self.recorder.state.started
+        return (started.concurrency if started else 0) or self.concurrency
 
     def _resumed(self) -> SweepResumed:
         return SweepResumed(self.clock.now(), self.n_trials, version("raysweep"))
@@ -166,7 +175,7 @@ class Session:
             config.goal,
             n_trials=self.n_trials,
             concurrency=self.concurrency,
-            lag=ORDERED_LAG * self.concurrency if is_ordered else None,
+            lag=ORDERED_LAG * self._first_concurrency if is_ordered else None,
         )
         rules = Rules(
             config.goal,
@@ -216,5 +225,9 @@ class _Ticks:
         self.views.tick()
         for trial in requests.take_stops(self.folder):
             state = self.driver.recorder.state.trials.get(trial)
-            if state is not None and state.ended is None:
+            if state is None or not state.can_go_on:
+                continue
+            try:
                 self.driver.stop_trial(trial, Outcome.CANCELLED, BY_HAND)
+            except RaysweepError as error:  # the disk is full
+                self.driver.abort(error)

@@ -36,9 +36,9 @@ def stop_trial(folder: Path, trial: int, clock: Clock) -> str:
     note = requests.ask_to_stop(folder, trial)
     until_s = clock.monotonic_s() + PATIENCE_S
     while clock.monotonic_s() < until_s:
-        ended = results.load(folder).state.trials[trial].ended
-        if ended:
-            return f"trial {trial}: {ended.outcome}, {ended.reason}"
+        now = results.load(folder).state.trials[trial]
+        if now.ended and not now.can_go_on:
+            return f"trial {trial}: {now.ended.outcome}, {now.ended.reason}"
         clock.sleep_s(LOOK_S)
     note.unlink(missing_ok=True)
     raise RaysweepError(f"{folder}: its driver did not stop trial {trial} within {PATIENCE_S:g} s; is it alive?")

@@ -12,10 +12,10 @@ from raysweep import ledger as ledgers
 from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.config.identity import anchored
-from raysweep.dimensions import Params
+from raysweep.dimensions import Params, SpaceError
 from raysweep.entries import Entry
 from raysweep.errors import ClusterError, SweepFolderError
-from raysweep.folder import Past, find, open_ledger, read_past, refuse_unusable
+from raysweep.folder import CONFIG_NAME, Past, find, open_ledger, read_past, refuse_late, refuse_unusable
 from raysweep.ledger import Ledger
 from raysweep.plan import budget_epochs
 from raysweep.preflight import Ready, make_ready
@@ -95,8 +95,10 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
         if not results.are_written(folder):  # its driver died after the last entry
             results.write(found)
         return found
+    refuse_late(past)
     ready = make_ready(past.config)
     _refuse_other_data(past, ready)
+    _refuse_other_space(past, ready)
     begun = _Begun(ready, past.started.sweep_id, folder, past.n_trials, past.entries, past.state)
     return _drive(begun, options, lambda: _reopen(past))
 
@@ -149,7 +151,12 @@ def _ray(options: Options) -> Runner:
 def _reopen(past: Past) -> Ledger:
     """The sweep's ledger again; raises SweepFolderError where somebody has written to it since it was read."""
     ledger = Ledger(past.folder)
-    if len(tuple(ledgers.read(past.folder))) != len(past.entries):
+    try:
+        n_entries = len(tuple(ledgers.read(past.folder)))
+    except BaseException:
+        ledger.close()
+        raise
+    if n_entries != len(past.entries):
         ledger.close()
         raise SweepFolderError(f"{past.folder}: another driver has just gone on with it; look at it before you do")
     return ledger
@@ -170,6 +177,17 @@ def _refuse_other_data(past: Past, ready: Ready) -> None:
         )
 
 
+def _refuse_other_space(past: Past, ready: Ready) -> None:
+    for trial in past.state.trials.values():
+        try:
+            ready.space.project(trial.params)
+        except SpaceError as error:
+            raise SweepFolderError(
+                f"{past.folder}: trial {trial.number} does not lie in the space of {CONFIG_NAME} ({error}); "
+                "restore the file, or start a new sweep with the new space"
+            ) from error
+
+
 def _rungs(ready: Ready, params: Params) -> tuple[float, ...]:
     return ready.make_pruner().rungs_for(budget_epochs(params))
 
@@ -182,6 +200,6 @@ def _concurrency(begun: _Begun, takes: Resources, cluster: Cluster) -> int:
             f"{cluster.gpus:g}; join a larger one, or ask for less in the trainer's settings"
         )
     by_gpu = int(cluster.gpus / takes.gpus) if takes.gpus else begun.n_trials
-    by_cpu = int(cluster.cpus / takes.cpus)
+    by_cpu = int(cluster.cpus / takes.cpus) if takes.cpus else begun.n_trials
     wished = begun.ready.config.concurrency or max(int(cluster.cpus), 1)
     return min(wished, by_cpu, by_gpu, begun.n_trials)  # more would be asked for before anything was learnt

@@ -11,7 +11,7 @@ from raysweep.errors import Fault, JobFailed
 from raysweep.search.history import Done, Wait
 from raysweep.sweep import Options, run_sweep
 from raysweep.trainers import make_trainer
-from raysweep.tuning.driver import Report
+from raysweep.tuning.report import Report
 from raysweep.tuning.runner import Cluster
 
 

@@ -24,7 +24,8 @@ from raysweep.search.history import Done, History, Wait
 from raysweep.search.prune import Asha, NoPruning, Rungs
 from raysweep.space import Space
 from raysweep.state import SweepState, fold
-from raysweep.tuning.driver import Driver, Report
+from raysweep.tuning.driver import Driver
+from raysweep.tuning.report import Report
 from raysweep.tuning.rules import Rules
 
 GOAL = Goal("val_f1_weighted", "max")

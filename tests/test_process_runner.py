@@ -64,7 +64,7 @@ def test_a_pruned_trial_makes_no_evaluation_more(synthetic):
 
 
 def test_whatever_goes_wrong_in_a_trial_the_sweep_goes_on(synthetic):
-    faults = {0: "setup", 1: "nan", 2: "kill", 3: "kill:2"}
+    faults = {0: "setup", 1: "nan", 2: "kill", 3: "kill:1"}
 
     results = run(synthetic, trainer={"kind": "synthetic", "faults": faults}, early_stopping=NO_STOPPING, trials=5)
 

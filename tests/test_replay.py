@@ -1,16 +1,19 @@
 """A driver that dies after any entry, and one that goes on from there: no Ray, reports go in by script."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from test_driver import GOAL, evaluated, make_driver
 
 from raysweep.entries import CancelRequested, Evaluated, TrialEnded, TrialProposed
+from raysweep.errors import Fault, JobFailed
 from raysweep.jobs import Outcome
 from raysweep.search.history import Done, Wait
 from raysweep.search.prune import Asha, Rungs, Threshold
 from raysweep.state import fold
 from raysweep.tuning.replay import replay
+from raysweep.tuning.report import Report
 
 POINTS = (0.5, 1.0)
 
@@ -118,6 +121,8 @@ def test_what_only_its_sweeps_end_cancelled_goes_on_and_what_was_stopped_by_hand
 
     again = after.suggest()
     assert (0, 2, 1) == (again.trial, again.attempt, again.n_evaluations)
+    assert isinstance(after.suggest(), Wait)
+    after.report(0, evaluated(0.4, 1.0, is_final=True))
     assert isinstance(after.suggest(), Done)
     assert fold(found).trials[1].outcome is Outcome.CANCELLED
 
@@ -164,3 +169,36 @@ def test_a_job_at_a_host_is_taken_up_under_the_same_key():
 
     assert after.suggest().key == "abcd1234-0000-1"
     assert len({entry.key for entry in found if isinstance(entry, TrialProposed)}) == 1
+
+
+def test_a_driver_that_died_while_a_failed_job_was_waited_for_makes_a_new_one():
+    driver, entries, _ = make_driver(trials=1, attempts=3, wait_s=60, has_host=True)
+    driver.suggest()
+    driver.report(0, Report("job", "host", failure=JobFailed("it broke", Fault.HOST)))
+
+    after, _, _ = resumed(entries, "none", trials=1, attempts=3, has_host=True)
+
+    assert "abcd1234-0000-2" == after.suggest().key
+
+
+def test_a_reached_target_is_remembered():
+    driver, entries, _ = make_driver(trials=5, target=0.5)
+    driver.suggest()
+    driver.report(0, evaluated(0.6, 1.0, is_final=True))
+
+    after, _, _ = resumed(entries, "none", trials=5, target=0.5)
+
+    assert isinstance(after.suggest(), Done)
+    assert "reached the target" in after.end_reason
+
+
+def test_params_are_those_of_the_ledger_whatever_a_trainers_defaults_are_today():
+    driver, entries, _ = make_driver(trials=1)
+    params = driver.suggest().params
+
+    after, _, _ = make_driver(trials=1, past=tuple(entries))
+    make_spec = after.make_spec
+    after.make_spec = lambda suggestion: replace(make_spec(suggestion), params={"learning_rate": -1.0})
+    replay(after, entries, lambda params: params)
+
+    assert params == after.suggest().params

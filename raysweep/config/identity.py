@@ -8,11 +8,11 @@ from pathlib import Path
 from raysweep.config.sections import LoraTrainer
 from raysweep.config.sweep import SweepConfig
 
-SESSION_SETTINGS = ("name", "trials", "concurrency", "time_s", "target", "retries", "final", "recorders")
+SESSION_SETTINGS = ("trials", "concurrency", "time_s", "target", "retries", "final", "recorders")
 """What may be another in a later session: how much is run, and what is done with it, but not what a trial is."""
 
-_ELSEWHERE = ("data", "runs_folder")
-"""Told by the rows' fingerprint and the sweep's folder."""
+_ELSEWHERE = ("name", "data", "runs_folder")
+"""Told by the ledger, the rows' fingerprint and the sweep's folder."""
 
 
 def digests(config: SweepConfig) -> Mapping[str, str]:

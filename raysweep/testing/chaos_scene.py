@@ -22,6 +22,8 @@ from raysweep.testing.nursery import Child, Nursery
 POLL_S = 0.01
 SESSION_S: Mapping[Place, float] = {Place.PROCESSES: 60.0, Place.RAY: 150.0, Place.RAY_NODES: 150.0}
 """The longest that a session may take for each trial that is not there yet, and at least once; many times the usual."""
+REAL_TRAINER = 5
+"""So many times as long, where something is trained."""
 GONE_S: Mapping[Place, float] = {Place.PROCESSES: 8.0, Place.RAY: 30.0, Place.RAY_NODES: 30.0}
 """How long after a driver's end its processes may be there."""
 TARGET_S: Mapping[Place, float] = {Place.PROCESSES: 3.0, Place.RAY: 20.0, Place.RAY_NODES: 20.0}
@@ -90,6 +92,7 @@ class Scene:
     def _watch(self, child: Child, ledger: "_LedgerEnd", struck: list[Action]) -> str | None:
         """The driver's last word, while it is struck."""
         limit_s = SESSION_S[self._orders.place] * (1 + self._schedule.sweep.n_trials / 4)
+        limit_s *= 1 if self._orders.trainer == "synthetic" else REAL_TRAINER
         until_s = time.monotonic() + limit_s
         while time.monotonic() < until_s:
             try:
@@ -127,10 +130,17 @@ class Scene:
         problems += self._progress.problems
         if left:
             problems.append(f"processes left: {'; '.join(left)}")
-        if word is None and not {Action.SIGKILL, Action.HEAD} & {*struck} and not problems:
+        if word is None and not problems and not self._was_killed(struck):
             problems.append("the driver died though nobody killed it")
         if word and Action.HEAD not in struck:
             problems.append(f"the driver ended by an error: {word}")
+
+    def _was_killed(self, struck: list[Action]) -> bool:
+        """A signal is an ordinary end while the sweep goes on; a driver that is just about to leave may die of it."""
+        if {Action.SIGKILL, Action.HEAD} & {*struck}:
+            return True
+        is_over = read_past(self._orders.folder).state.ended is not None
+        return is_over and bool({Action.SIGINT, Action.SIGTERM} & {*struck})
 
     def _is_finished(self) -> bool:
         try:

@@ -58,15 +58,15 @@ class Nursery:
         mine, theirs = socket.socketpair()
         link = Connection(mine.detach())
         try:
-            socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+            with theirs:  # closed here at once: else nobody would hear that a nursery died with it in its hands
+                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
             link.send((task, name))
             if not link.poll(START_S):
                 raise ChildProcessError(f"{name}: no child came to life within {START_S:g} s")
             return Child(link, link.recv())
         except (EOFError, OSError) as error:
+            link.close()
             raise ChildProcessError(f"{name}: its process could not be made: {error!r}") from error
-        finally:
-            theirs.close()
 
     def close(self) -> None:
         """No further children; those that live go on."""

@@ -6,19 +6,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from queue import SimpleQueue
-from threading import Thread
 
 from raysweep.errors import RaysweepError
 from raysweep.jobs import JobSpec
 from raysweep.scoring import Prediction
 from raysweep.search.history import Done
 from raysweep.task import Example
-from raysweep.testing.nursery import Child, Nursery, die, die_with
-from raysweep.trainers import make_trainer
-from raysweep.tuning.driver import Driver, Report
+from raysweep.testing.nursery import Child, Nursery
+from raysweep.testing.worker import STEP, STOP, predict, work
+from raysweep.tuning.driver import Driver
+from raysweep.tuning.report import Report
 from raysweep.tuning.runner import Cluster, Resources, Static, Ticker
-from raysweep.tuning.work import Work, is_last
+from raysweep.tuning.work import is_last
 
 BEAT_S = 0.05
 """How often the driver is asked for trials and the views may draw."""
@@ -28,7 +27,6 @@ PREDICT_S = 3600.0
 """The longest that the best model's scores are waited for."""
 PREDICT_TRIES = 4
 """How often a prediction is begun whose process died; Ray does as much with a task."""
-_STEP, _STOP = "step", "stop"
 
 
 class ProcessRunner:
@@ -44,7 +42,7 @@ class ProcessRunner:
         """
         self._cpus = cpus
         self._stop_s = stop_s
-        self._modules = ("raysweep.testing.processes", *modules)
+        self._modules = ("raysweep.testing.worker", *modules)
 
     @contextmanager
     def joined(self) -> Iterator[Cluster]:
@@ -90,7 +88,7 @@ class ProcessRunner:
         """
         until_s = time.monotonic() + PREDICT_S
         for _ in range(PREDICT_TRIES):
-            child = self._nursery.spawn(partial(_predict, static, model, tuple(examples)), "predict")
+            child = self._nursery.spawn(partial(predict, static, model, tuple(examples)), "predict")
             try:
                 while not child.link.poll(BEAT_S):
                     ticker.tick()
@@ -163,12 +161,12 @@ class _Crew:
 
     def _begin(self, spec: JobSpec) -> None:
         try:
-            child = self._nursery.spawn(partial(_work, spec, self._static), f"trial_{spec.trial:04d}")
+            child = self._nursery.spawn(partial(work, spec, self._static), f"trial_{spec.trial:04d}")
         except ChildProcessError as error:
             self._driver.lose(spec.trial, str(error))
             return
         self._working[child.link] = _Worker(spec.trial, child)
-        self._order(child, _STEP)
+        self._order(child, STEP)
 
     def _hear(self, link: Connection) -> None:
         worker = self._working[link]
@@ -180,7 +178,7 @@ class _Crew:
             self._tell(lambda: self._driver.lose(worker.trial, "its process died"))
             return
         if self._tell(lambda: self._driver.report(worker.trial, report)) and not is_last(report):
-            self._order(worker.child, _STEP)
+            self._order(worker.child, STEP)
         else:
             self._stop(link)
 
@@ -195,7 +193,7 @@ class _Crew:
     def _stop(self, link: Connection) -> None:
         child = self._working.pop(link).child
         self._leaving[link] = (child, time.monotonic() + self._stop_s)
-        self._order(child, _STOP)
+        self._order(child, STOP)
 
     def _order(self, child: Child, word: str) -> None:
         with suppress(OSError):  # it has died: whoever reads its link next is told
@@ -221,34 +219,3 @@ def _end(child: Child) -> None:
         while True:
             child.link.recv()
     child.link.close()
-
-
-def _work(spec: JobSpec, static: Static, link: Connection) -> None:
-    """A trial's process: one step for each order, until it is told to stop."""
-    work = Work(spec, static)
-    orders: SimpleQueue[str] = SimpleQueue()
-    Thread(target=_obey, args=(link, work, orders), daemon=True, name="orders").start()
-    while orders.get() == _STEP:
-        link.send(work.step())
-
-
-def _obey(link: Connection, work: Work, orders: "SimpleQueue[str]") -> None:
-    """Beside the step, so that a stop reaches a busy one and the driver's death is heard."""
-    try:
-        while True:
-            order = link.recv()
-            if order == _STOP:
-                work.stop()
-            orders.put(order)
-    except (EOFError, OSError):
-        die()
-
-
-def _predict(static: Static, model: str, examples: Sequence[Example], link: Connection) -> None:
-    die_with(link)
-    try:
-        link.send(make_trainer(static.recipe).predict(model, examples))
-    except RaysweepError as error:
-        link.send(error)
-    except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
-        link.send(RaysweepError(f"the best model could not be scored: {type(error).__name__}: {error}"))

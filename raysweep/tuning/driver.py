@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from raysweep.clock import Clock
 from raysweep.entries import (
@@ -21,20 +21,10 @@ from raysweep.recorder import Recorder
 from raysweep.retries import GiveUp, next_step
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.search.prune import Pruner, Stop
+from raysweep.tuning.report import Report
 from raysweep.tuning.rules import Rules
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an actor says after a step."""
-
-    job_id: str
-    host: str
-    progress: Progress | None = None
-    """None in the first report of a job, which says only that it was accepted."""
-    failure: JobFailed | None = None
 
 
 class Driver:
@@ -94,7 +84,7 @@ class Driver:
             attempt = self._live[trial].attempt
             self.recorder.record(JobAccepted(self._clock.now(), trial, attempt, report.job_id, report.host))
         if report.failure:
-            self._fail(trial, report.failure)
+            self._fail(trial, report.failure, is_job_over=report.is_job_over or not self.rules.has_host)
             return False
         if report.progress is None:
             return True
@@ -113,7 +103,7 @@ class Driver:
     def lose(self, trial: int, reason: str, fault: Fault | None = Fault.HOST) -> None:
         """The trial's actor is gone; its job may live on at its host. No fault: another one's took it along."""
         if trial in self._live:
-            self._interrupt_trial(trial, fault, reason, is_job_over=not self.rules.has_host)
+            self._interrupt_trial(trial, fault, reason, is_job_over=fault is None or not self.rules.has_host)
 
     def is_over(self) -> bool:
         """Whether everything that still runs is to be stopped."""
@@ -133,6 +123,12 @@ class Driver:
         self.recorder.record(CancelRequested(self._clock.now(), trial, outcome, reason))
         self.end_trial(trial, outcome, reason)
 
+    def stop_at_target(self, trial: int, objective: float) -> None:
+        """Stop if a completed trial's objective is good enough."""
+        target = self.rules.target
+        if target is not None and self.rules.goal.reached(objective, target):
+            self.stop(f"trial {trial} reached the target: {self.rules.goal.metric} {objective:.4g}")
+
     def interrupt(self, signal_name: str) -> None:
         """Stop because somebody said so; what would come after the search is left out."""
         self.signal = signal_name
@@ -149,7 +145,11 @@ class Driver:
         reason = self.end_reason or "the sweep ended"
         try:
             for trial, state in self.recorder.state.trials.items():
-                if not state.ended:
+                if state.ended:
+                    continue
+                if state.stopping:  # the disk was full when it was decided
+                    self.end_trial(trial, state.stopping.outcome, state.stopping.reason)
+                else:
                     self.end_trial(trial, Outcome.CANCELLED, reason)
             if self.error:
                 self.recorder.record(SweepEnded(self._clock.now(), reason))
@@ -213,25 +213,28 @@ class Driver:
             self.end_trial(trial, Outcome.ERRORED, reason, model=progress.model)
             return
         self.end_trial(trial, Outcome.COMPLETED, "", model=progress.model)
-        target = self.rules.target
-        if target is not None and self.rules.goal.reached(objective, target):
-            self.stop(f"trial {trial} reached the target: {self.rules.goal.metric} {objective:.4g}")
+        self.stop_at_target(trial, objective)
 
-    def _fail(self, trial: int, failure: JobFailed) -> None:
+    def _fail(self, trial: int, failure: JobFailed, *, is_job_over: bool) -> None:
         if failure.fault is Fault.PARAMS:
             self.end_trial(trial, Outcome.FAILED, failure.reason)
         elif failure.fault is Fault.DATA:
             self.end_trial(trial, Outcome.ERRORED, failure.reason)
-            self.abort(RaysweepError(f"trial {trial}: {failure.reason}; every trial would fail so: mend the data"))
+            self.abort(
+                RaysweepError(
+                    f"trial {trial}: {failure.reason}; every trial would fail so: mend the data and begin anew"
+                )
+            )
         else:
-            self._interrupt_trial(trial, failure.fault, failure.reason, is_job_over=True)
+            self._interrupt_trial(trial, failure.fault, failure.reason, is_job_over=is_job_over)
 
     def _interrupt_trial(self, trial: int, fault: Fault | None, reason: str, *, is_job_over: bool) -> None:
         spec = self._live.pop(trial)
-        self.recorder.record(TrialInterrupted(self._clock.now(), trial, spec.attempt, fault, reason))
+        now = self._clock.now()
+        self.recorder.record(TrialInterrupted(now, trial, spec.attempt, fault, reason, is_job_over))
         state = self.recorder.state.trials[trial]
         faults = [one.fault for one in state.interruptions if one.fault is not None]
-        then = next_step(faults, reason, attempts=self.rules.attempts, wait_s=self.rules.wait_s)
+        then = next_step(faults if fault else (), reason, attempts=self.rules.attempts, wait_s=self.rules.wait_s)
         if isinstance(then, GiveUp):
             self.end_trial(trial, then.outcome, then.reason)
             return

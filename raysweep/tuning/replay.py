@@ -8,6 +8,7 @@ from raysweep.entries import CancelRequested, Entry, Evaluated, TrialEnded, Tria
 from raysweep.jobs import JobSpec, Outcome
 from raysweep.search.history import Suggestion
 from raysweep.search.prune import Stop
+from raysweep.state import TrialState
 from raysweep.tuning.driver import Driver, number
 
 
@@ -30,16 +31,23 @@ def replay(driver: Driver, entries: Iterable[Entry], project: Callable[[Params],
     for entry in entries:
         _give(driver, entry, project, past)
     for trial, state in driver.recorder.state.trials.items():
-        if not state.can_go_on:
-            continue
-        if state.stopping:
-            driver.end_trial(trial, state.stopping.outcome, state.stopping.reason)
-        elif trial in past.stops:
-            driver.stop_trial(trial, Outcome.PRUNED, driver.words(past.stops[trial]))
-        else:
-            is_over = state.ended is not None or not driver.rules.has_host
-            attempt = state.attempt + 1 if is_over else state.attempt
-            driver.take_up(replace(past.specs[trial], attempt=attempt, n_evaluations=len(state.evaluations)))
+        if state.can_go_on:
+            _take_up(driver, state, past)
+        elif state.outcome is Outcome.COMPLETED and state.ended and state.ended.objective is not None:
+            driver.stop_at_target(trial, state.ended.objective)
+
+
+def _take_up(driver: Driver, state: TrialState, past: _Replayed) -> None:
+    trial = state.number
+    if state.stopping:
+        driver.end_trial(trial, state.stopping.outcome, state.stopping.reason)
+    elif trial in past.stops:
+        driver.stop_trial(trial, Outcome.PRUNED, driver.words(past.stops[trial]))
+    else:
+        is_job_over = state.is_waiting and state.interruptions[-1].is_job_over
+        is_new = state.ended is not None or is_job_over or not driver.rules.has_host
+        attempt = state.attempt + 1 if is_new else state.attempt
+        driver.take_up(replace(past.specs[trial], attempt=attempt, n_evaluations=len(state.evaluations)))
 
 
 def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], past: _Replayed) -> None:
@@ -47,7 +55,8 @@ def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], pas
         case TrialProposed() if entry.trial not in past.specs:
             point = project(entry.params)
             driver.history.adopt(entry.trial, point)
-            past.specs[entry.trial] = driver.make_spec(Suggestion(entry.trial, point))
+            spec = driver.make_spec(Suggestion(entry.trial, point))
+            past.specs[entry.trial] = replace(spec, params=entry.params)  # a trainer's defaults may be others today
         case Evaluated():
             _judge(driver, entry, past)
         case CancelRequested():

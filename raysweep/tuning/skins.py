@@ -13,7 +13,8 @@ from ray.tune.search import Searcher
 from raysweep.errors import Fault, RaysweepError
 from raysweep.search.history import Done, Wait
 from raysweep.tuning.actor import tune_config
-from raysweep.tuning.driver import Driver, Report
+from raysweep.tuning.driver import Driver
+from raysweep.tuning.report import Report
 from raysweep.tuning.runner import Ticker
 
 OUT_OF_MEMORY = "running low on memory"

@@ -4,11 +4,12 @@ import contextlib
 import socket
 import threading
 import traceback
+from dataclasses import replace
 
 from raysweep.errors import DataError, Fault, InputError, JobFailed
 from raysweep.jobs import Job, JobSpec
 from raysweep.trainers import make_trainer
-from raysweep.tuning.driver import Report
+from raysweep.tuning.report import Report
 from raysweep.tuning.runner import Static
 
 POLL_S = 5.0
@@ -40,7 +41,8 @@ class Work:
             return self._failed(JobFailed(str(error), Fault.PARAMS))
         except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
             self._keep_traceback()
-            return self._failed(JobFailed(f"{type(error).__name__}: {error}", Fault.HOST))
+            reason = f"{type(error).__name__}: {error}"
+            return replace(self._failed(JobFailed(reason, Fault.HOST)), is_job_over=False)  # nobody said so
 
     def stop(self) -> None:
         """Cancel the job that was made or adopted here; from any thread, beside a busy step, and more than once."""

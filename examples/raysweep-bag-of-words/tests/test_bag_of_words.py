@@ -1,15 +1,9 @@
 """The trainer keeps every promise that sweeps lean on, and learns."""
 
-import pytest
+from raysweep_bag_of_words.trainer import BagOfWords, BagOfWordsTrainer
 
-pytest.register_assert_rewrite(
-    "raysweep.testing.trainers", "raysweep.testing.trainer_case", "raysweep.testing.trainer_survival"
-)
-
-from raysweep_bag_of_words.trainer import BagOfWords, BagOfWordsTrainer  # noqa: E402
-
-from raysweep.testing.toy_data import TOY_TASK  # noqa: E402
-from raysweep.testing.trainers import TrainerConformance  # noqa: E402
+from raysweep.testing.toy_data import TOY_TASK
+from raysweep.testing.trainers import TrainerConformance
 
 
 class TestBagOfWords(TrainerConformance):
