@@ -4,6 +4,10 @@ import random
 
 import pytest
 
+from raysweep import environment
+
+environment.prepare_for_ray()  # before any test imports Ray: it reads some variables then, and never again
+
 
 @pytest.fixture
 def reviews_csv(tmp_path):

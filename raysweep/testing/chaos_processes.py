@@ -49,10 +49,10 @@ def marked(mark: str) -> tuple[Process, ...]:
     return tuple(sorted(found, key=lambda process: process.pid))
 
 
-def wait_for_none(mark: str, timeout_s: float) -> tuple[Process, ...]:
-    """Those that are still there after the time-out."""
+def wait_for_none(mark: str, timeout_s: float, *, only_actors: bool = False) -> tuple[Process, ...]:
+    """Those, or those in which trials run, that are still there after the time-out."""
     until_s = time.monotonic() + timeout_s
-    while left := marked(mark):
+    while left := tuple(process for process in marked(mark) if process.is_actor or not only_actors):
         if time.monotonic() > until_s:
             return left
         time.sleep(_POLL_S)

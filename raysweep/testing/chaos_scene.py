@@ -24,8 +24,10 @@ SESSION_S: Mapping[Place, float] = {Place.PROCESSES: 60.0, Place.RAY: 150.0, Pla
 """The longest that a session may take for each trial that is not there yet, and at least once; many times the usual."""
 REAL_TRAINER = 5
 """So many times as long, where something is trained."""
-GONE_S: Mapping[Place, float] = {Place.PROCESSES: 8.0, Place.RAY: 30.0, Place.RAY_NODES: 30.0}
-"""How long after a driver's end its processes may be there."""
+ACTORS_GONE_S: Mapping[Place, float] = {Place.PROCESSES: 8.0, Place.RAY: 20.0, Place.RAY_NODES: 20.0}
+"""How long after a driver's end a trial of its may run."""
+GONE_S: Mapping[Place, float] = {Place.PROCESSES: 8.0, Place.RAY: 100.0, Place.RAY_NODES: 100.0}
+"""How long its other processes may be there: agents of Ray's look for their raylet once a minute."""
 TARGET_S: Mapping[Place, float] = {Place.PROCESSES: 3.0, Place.RAY: 20.0, Place.RAY_NODES: 20.0}
 """How long a strike waits for something to strike."""
 HEADLESS_S = 75.0
@@ -83,7 +85,8 @@ class Scene:
         finally:
             child.kill()
             child.link.close()
-        left = wait_for_none(orders.mark, GONE_S[orders.place])
+        left = wait_for_none(orders.mark, ACTORS_GONE_S[orders.place], only_actors=True)
+        left = left or wait_for_none(orders.mark, GONE_S[orders.place])
         kill(left)
         self._progress.look()
         self._judge(word, struck, [f"{one.pid} {one.name} {one.command[:60]}" for one in left])
