@@ -88,7 +88,10 @@ class ProcessRunner:
         """
         until_s = time.monotonic() + PREDICT_S
         for _ in range(PREDICT_TRIES):
-            child = self._nursery.spawn(partial(predict, static, model, tuple(examples)), "predict")
+            try:
+                child = self._nursery.spawn(partial(predict, static, model, tuple(examples)), "predict")
+            except ChildProcessError:
+                continue  # the nursery died just now: the next one is asked
             try:
                 while not child.link.poll(BEAT_S):
                     ticker.tick()
