@@ -83,9 +83,9 @@ def _resume(arguments: Sequence[str]) -> int:
     parsed = parser.parse_intermixed_args(arguments)
     from raysweep.sweep import resume_sweep
 
-    before = results.load(folder.find(parsed.run)).state
+    began_at = RealClock().now()
     found = resume_sweep(parsed.run, parsed.overrides, _options(parsed))
-    if found.state.n_sessions == before.n_sessions:
+    if found.state.at is not None and found.state.at < began_at:  # nothing was written
         why = found.state.ended.reason if found.state.ended else ""
         more = "target=null trials=N" if "target" in why else "trials=N"
         print(f"raysweep: nothing is left to do ({why}); for more trials: resume {parsed.run} {more}")
@@ -115,14 +115,10 @@ def _reconcile(arguments: Sequence[str]) -> int:
     from raysweep.steering import reconcile_run
 
     done = reconcile_run(folder.find(parsed.run), RealClock(), is_over=parsed.cancel)
-    for cancelled in done.cancelled:
-        print(f"cancelled {cancelled.job.id}: {cancelled.reason}")
-    for adopted in done.adopted:
-        print(f"kept {adopted.job.id}: trial {adopted.trial} goes on with it")
+    for line in done.words:
+        print(line)
     for problem in done.problems:
         print(f"raysweep: {problem}", file=sys.stderr)
-    if not (done.cancelled or done.adopted or done.problems):
-        print("nothing to do: no job without an owner")
     return 1 if done.problems else 0
 
 

@@ -102,6 +102,11 @@ class TrialInterrupted:
     is_job_over: bool = True
     """Whether its job is known to be over; else whoever takes the trial up finds it at its host by its key."""
 
+    @property
+    def words(self) -> str:
+        """Whose fault it was and why, for a person."""
+        return f"{self.fault or 'driver'}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class CancelRequested:

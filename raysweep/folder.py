@@ -45,7 +45,7 @@ class Past:
         best = self.state.best
         if not (self.config.final.test and best and best.ended and best.ended.model):
             return False
-        return not any(one.name == "best" and one.trial == best.number for one in self.state.finals)
+        return not self.state.is_scored("best", "test", best.number)
 
     @property
     def _has_reached_target(self) -> bool:

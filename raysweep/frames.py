@@ -111,7 +111,7 @@ def _trial_row(trial: TrialState) -> dict[str, Cell]:
         "outcome": str(ended.outcome) if ended else None,
         "reason": ended.reason if ended else None,
         "attempts": trial.attempts,
-        "interruptions": "; ".join(f"{one.fault or 'driver'}: {one.reason}" for one in trial.interruptions),
+        "interruptions": "; ".join(one.words for one in trial.interruptions),
         "objective": ended.objective if ended else None,
         "epoch": last.epoch if last else None,
         "trained_tokens": trial.trained_tokens,

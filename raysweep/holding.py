@@ -1,15 +1,16 @@
-"""One process at a time in a job's folder, by a lock that dies with its process."""
+"""One process at a time in a job's folder, by a lock that dies with its process; and one end of the job, kept."""
 
 import fcntl
 import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from raysweep.errors import DiskError, Fault, JobFailed
+from raysweep.jobs import Progress
 
 LOCK = "job.lock"
 WAIT_S = 20.0
@@ -28,6 +29,7 @@ class Hold:
         self._closing: weakref.finalize[[int], Hold] | None = None
         self._is_over = threading.Event()
         self._working = threading.Lock()
+        self._end: Progress | Exception | None = None
 
     def take(self, timeout_s: float, cancelled: threading.Event) -> bool:
         """Whether the folder is this job's now; False when the time-out or a cancel was faster: ask again.
@@ -54,17 +56,41 @@ class Hold:
         self._closing = weakref.finalize(self, os.close, descriptor)
         return True
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Inside, a `let_go` of another thread waits for the end of what is under way."""
+    @property
+    def is_final(self) -> bool:
+        """Whether a turn has ended the job well."""
+        return isinstance(self._end, Progress)
+
+    def turn(self, work: Callable[[], Progress]) -> Progress:
+        """One turn of the job's work, with which another thread's `let_go` waits.
+
+        What ends the job, a final progress or an exception, lets the folder go and is the answer of every later turn;
+        the final progress then without its evaluation, which is handed out once.
+        """
+        if isinstance(self._end, Exception):
+            raise self._end
+        if self._end is not None:
+            return self._end
+        try:
+            progress = self._work(work)
+        except Exception as failure:
+            self._end = failure
+            self.let_go()
+            raise
+        if progress.is_final:
+            self._end = replace(progress, evaluation=None)
+            self.let_go()
+        return progress
+
+    def _work(self, work: Callable[[], Progress]) -> Progress:
         try:
             with self._working:
-                yield
+                return work()
         finally:
             self._release_if_idle()
 
     def let_go(self) -> None:
-        """The job is over: whoever waits may begin as soon as nothing is `working`. From any thread; idempotent."""
+        """The job is over: whoever waits may begin as soon as no turn is under way. From any thread; idempotent."""
         self._is_over.set()
         self._release_if_idle()
 

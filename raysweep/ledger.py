@@ -35,6 +35,8 @@ class Ledger:
         """What was put right when it was opened; None where nothing was."""
         self.taken_over_from: str | None = None
         """The process that died while it held the folder; None where none did."""
+        self.n_found = 0
+        """How many entries it held when it was opened."""
         self._descriptor = _NO_DESCRIPTOR
         self._is_closed = False
         self._is_suspect = False
@@ -115,6 +117,7 @@ class Ledger:
             _sync_folder(self.path.parent)
         self._repair(size, last)
         if last:
+            self.n_found = last.number
             self._crc = last.crc or 0
             self._size = last.end + (not last.has_newline)
             self._last = os.pread(self._descriptor, self._size - last.start, last.start)

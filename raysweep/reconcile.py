@@ -43,6 +43,14 @@ class Reconciled:
     problems: tuple[str, ...] = ()
     """What could not be done, in words."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What was done, for a person, a line each."""
+        if not (self.cancelled or self.adopted or self.problems):
+            return ("nothing to do: no job without an owner",)
+        cancelled = (f"cancelled {one.job.id}: {one.reason}" for one in self.cancelled)
+        return (*cancelled, *(f"kept {one.job.id}: trial {one.trial} goes on with it" for one in self.adopted))
+
 
 def plan(state: SweepState, jobs: Iterable[JobView], *, is_over: bool) -> Plan:
     """Compare a sweep's ledger with its jobs; touches nothing.

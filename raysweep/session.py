@@ -111,7 +111,7 @@ class Session:
         best = self.recorder.state.best
         if not (self.ready.config.final.test and best and best.ended and best.ended.model):
             return
-        if self._is_scored("best", "test", best.number):
+        if self.recorder.state.is_scored("best", "test", best.number):
             return
         test = self.ready.loaded.splits.test
         predictions = self.runner.predict(
@@ -127,16 +127,12 @@ class Session:
             self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
 
     def _score_baseline(self) -> None:
-        if not self.ready.config.final.baseline or self._is_scored("tfidf", "test", None):
+        if not self.ready.config.final.baseline or self.recorder.state.is_scored("tfidf", "test", None):
             return
         metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=self.ready.config.seed)
         for split in ("val", "test"):
             made = {name: value for name, value in metrics.items() if name.startswith(f"{split}_")}
             self._score("tfidf", None, split, made)
-
-    def _is_scored(self, name: str, split: str, trial: int | None) -> bool:
-        """Whether an earlier session has done it."""
-        return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.recorder.state.finals)
 
     def _score(self, name: str, trial: int | None, split: str, metrics: dict[str, float | None]) -> None:
         self.recorder.record(FinalScored(self.clock.now(), name, trial, split, metrics))

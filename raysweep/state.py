@@ -71,6 +71,12 @@ class TrialState:
         """Whether a later session may take it up: it has not ended, or only because its sweep did."""
         return self.ended is None or (self.ended.outcome is Outcome.CANCELLED and self.stopping is None)
 
+    def end(self, at: datetime, outcome: Outcome, reason: str, *, metric: str, model: str | None = None) -> TrialEnded:
+        """The entry that ends it now; `metric` is the objective's."""
+        is_scored = outcome in (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED)
+        objective = self.last.metrics.get(metric) if is_scored and self.last else None
+        return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens)
+
     @property
     def trained_tokens(self) -> int:
         """What it has trained so far, as far as it is known."""
@@ -117,6 +123,10 @@ class SweepState:
             if trial.ended and trial.ended.outcome is Outcome.COMPLETED and trial.ended.objective is not None
         ]
         return min(scored)[2] if scored else None
+
+    def is_scored(self, name: str, split: str, trial: int | None) -> bool:
+        """Whether it was scored after the search already."""
+        return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.finals)
 
     def apply(self, entry: Entry) -> "SweepState":
         """The state after one more entry; raises KeyError for a trial that was never proposed."""

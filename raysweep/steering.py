@@ -5,7 +5,7 @@ from pathlib import Path
 from raysweep import ledger, requests, results
 from raysweep.clock import Clock
 from raysweep.config import load_config
-from raysweep.entries import CancelRequested, TrialEnded
+from raysweep.entries import CancelRequested
 from raysweep.errors import ConfigError, RaysweepError
 from raysweep.folder import CONFIG_NAME
 from raysweep.jobs import Outcome
@@ -65,11 +65,8 @@ def _stop_alone(folder: Path, trial: int, clock: Clock) -> str:
         _refuse_ended(state, trial)
         views = FanOut([TensorBoardView(folder)])
         recorder = Recorder(opened, views, state)
-        last = state.trials[trial].last
-        objective = last.metrics.get(state.goal.metric) if last else None
         recorder.record(CancelRequested(clock.now(), trial, Outcome.CANCELLED, BY_HAND))
-        tokens = state.trials[trial].trained_tokens
-        recorder.record(TrialEnded(clock.now(), trial, Outcome.CANCELLED, BY_HAND, objective, None, tokens))
+        recorder.record(state.trials[trial].end(clock.now(), Outcome.CANCELLED, BY_HAND, metric=state.goal.metric))
         views.close(recorder.state)
         results.write(results.Results(folder, recorder.state))
     done = reconcile_run(folder, clock)

@@ -151,12 +151,7 @@ def _ray(options: Options) -> Runner:
 def _reopen(past: Past) -> Ledger:
     """The sweep's ledger again; raises SweepFolderError where somebody has written to it since it was read."""
     ledger = Ledger(past.folder)
-    try:
-        n_entries = len(tuple(ledgers.read(past.folder)))
-    except BaseException:
-        ledger.close()
-        raise
-    if n_entries != len(past.entries):
+    if ledger.n_found != len(past.entries):
         ledger.close()
         raise SweepFolderError(f"{past.folder}: another driver has just gone on with it; look at it before you do")
     return ledger

@@ -11,7 +11,8 @@ import pytest
 from raysweep.config import OptunaSearch, load_config
 from raysweep.errors import ConfigError
 from raysweep.search.chosen import chosen_proposer
-from raysweep.search.optuna_tpe import OptunaProposer
+from raysweep.search.model import ModelProposer
+from raysweep.search.optuna_tpe import OptunaModel
 from raysweep.search.propose import make_proposer
 from raysweep.space import Choice, LogUniform, Space
 
@@ -39,7 +40,7 @@ def loss_of(params):
 
 
 def told(n_trials):
-    proposer = OptunaProposer(SPACE, seed=0, n_start=n_trials)
+    proposer = ModelProposer(OptunaModel(SPACE, seed=0), SPACE, seed=0, n_start=n_trials)
     for number in range(n_trials):
         proposer.tell(number, loss_of(proposer.ask(number)))
     return proposer
@@ -98,7 +99,7 @@ def test_a_suggestion_after_two_hundred_trials_takes_less_than_a_tenth_of_a_seco
 
 def test_a_space_of_which_all_was_tried_is_no_slower():
     space = Space({"rank": Choice("choice", (1, 2)), "top": Choice("choice", (1, 2))})
-    proposer = OptunaProposer(space, seed=0, n_start=1)
+    proposer = ModelProposer(OptunaModel(space, seed=0), space, seed=0, n_start=1)
     for number in range(100):
         params = proposer.ask(number)
         proposer.tell(number, float(params["rank"]))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from raysweep.dimensions import contains, nested
 from raysweep.search.draw import RandomProposer
 from raysweep.search.grid import GridProposer, grid_size
-from raysweep.search.optuna_tpe import OptunaProposer
+from raysweep.search.model import ModelProposer
+from raysweep.search.optuna_tpe import OptunaModel
 from raysweep.search.propose import make_proposer
-from raysweep.search.tpe import HyperOptProposer
+from raysweep.search.tpe import HyperOptModel
 from raysweep.space import Branch, Choice, Fixed, Integer, LogUniform, QUniform, Space, SpaceError, Uniform
 
 SPACE = Space(
@@ -41,7 +42,14 @@ DISCRETE = Space(
 )
 
 
-MODELS = pytest.mark.parametrize("model", [HyperOptProposer, OptunaProposer])
+def proposes_by(model):
+    """A maker of proposers by this model."""
+    return lambda space, *, seed, n_start: ModelProposer(model(space, seed=seed), space, seed=seed, n_start=n_start)
+
+
+MODELS = pytest.mark.parametrize(
+    "model", [proposes_by(HyperOptModel), proposes_by(OptunaModel)], ids=["hyperopt", "optuna"]
+)
 
 
 def is_within(space, params):

@@ -49,8 +49,6 @@ class LoraJob:
         self._is_loaded = False
         self._opened: Opened | None = None
         self._n_told = spec.n_evaluations
-        self._failure: Exception | None = None
-        self._final: Progress | None = None
 
     @property
     def id(self) -> str:
@@ -59,7 +57,7 @@ class LoraJob:
 
     def cancel(self) -> None:
         """Stop before the next step, or the next batch of an evaluation; the state is saved, the folder let go."""
-        if self._final is None:
+        if not self._hold.is_final:
             self._cancelled.set()
             self._hold.let_go()
 
@@ -69,22 +67,9 @@ class LoraJob:
         The state is on disk whenever this returns, so that a later job with the same spec goes on from there; a job
         that has raised raises the same again. While another process works in the folder, it waits for that one.
         """
-        if self._failure is not None:
-            raise self._failure
-        if self._final is not None:
-            return self._final
-        try:
-            with self._hold.working(), out_of_memory_as_failure():
-                progress = self._advance(self._clock.monotonic_s() + timeout_s)
-        except Exception as failure:
-            self._failure = failure
-            self._hold.let_go()
-            raise
-        if progress.is_final:
-            self._final = progress
-            self._hold.let_go()
-        return progress
+        return self._hold.turn(lambda: self._advance(self._clock.monotonic_s() + timeout_s))
 
+    @out_of_memory_as_failure()
     def _advance(self, deadline_s: float) -> Progress:
         try:
             self._check_cancelled()

@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from random import Random
 from typing import assert_never
 
@@ -28,67 +27,56 @@ from raysweep.dimensions import (
     nested,
 )
 from raysweep.search.coordinates import assemble, branch_prefix, decoded, encoded, interval, leaves, options
-from raysweep.search.draw import RandomProposer
 from raysweep.search.observed import Observations, Observed
 from raysweep.space import Space
 
 _N_REDRAWS = 4
-_N_RANDOM_REDRAWS = 64
-"""In a small discrete space all may have been tried; then a suggestion is repeated."""
 
 Group = Mapping[str, BaseDistribution]
 """Dimensions that are drawn together, by label: those of one level, which exist in the same trials."""
 
 
-class OptunaProposer:
-    """Proposes by Optuna's multivariate TPE after `n_start` random draws.
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Optuna logs every study that is made, and 4.x warns that parts of its TPE may change; restored on the way out."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
-    A suggestion is a function of the seed, the trial's number, the trials that are pending and the losses that were
-    told, in whatever order: so it can be rebuilt from a record by `adopt` and `tell`. Pending trials count as bad,
-    which keeps parallel suggestions apart.
-    """
 
-    def __init__(self, space: Space, *, seed: int, n_start: int) -> None:
+class OptunaModel:
+    """Optuna's multivariate TPE as a model; see `ModelProposer`."""
+
+    def __init__(self, space: Space, *, seed: int) -> None:
         self._space = space
         self._seed = seed
-        self._n_start = n_start
-        self._random = RandomProposer(space, seed=seed)
         self._groups = {label: group for group in _groups(space.dimensions) for label in group}
         self._distributions = {label: group[label] for label, group in self._groups.items()}
-        self._observed = Observations()
 
-    def ask(self, number: int) -> Params:
-        """Complete params; the trial is pending from now on."""
-        params = self._suggest(number) if self._knows_enough(number) else self._random.ask(number)
-        self.adopt(number, params)
-        return params
+    def knows_enough(self, known: Observations) -> bool:
+        """Whether there is a loss."""
+        return known.n_told > 0 and bool(self._groups)
 
-    def adopt(self, number: int, params: Params) -> None:
-        """A trial that came from elsewhere is pending; what is told of it counts like any other."""
-        self._observed.adopt(number, params)
+    def draws(self, number: int, known: Observations) -> Iterator[Params]:
+        """Independent draws where the good ones are denser."""
+        study, trial = self._study(known)
+        return (self._draw(number, redraw, study, trial) for redraw in range(_N_REDRAWS))
 
-    def tell(self, number: int, loss: float | None) -> None:
-        """The trial's loss; without one it is forgotten. Raises ValueError for a loss that is not finite."""
-        self._observed.tell(number, loss)
-
-    def _knows_enough(self, number: int) -> bool:
-        return number >= self._n_start and self._observed.n_told > 0 and bool(self._groups)
-
-    def _suggest(self, number: int) -> Params:
-        """What was tried before would teach little: then another draw, at last from the prior."""
-        with _quietly():
-            study, trial = self._study()
-            drawn = (self._draw(number, redraw, study, trial) for redraw in range(_N_REDRAWS))
-            random = (self._random.ask(number, redraw) for redraw in range(_N_RANDOM_REDRAWS))
-            return self._observed.first_new(chain(drawn, random))
-
-    def _study(self) -> tuple[optuna.Study, FrozenTrial]:
+    @_quietly()
+    def _study(self, known: Observations) -> tuple[optuna.Study, FrozenTrial]:
         """What is known, and the trial that is asked for."""
         study = optuna.create_study()
-        study.add_trials([self._frozen(observed) for _, observed in self._observed.by_number()])
+        study.add_trials([self._frozen(observed) for _, observed in known.by_number()])
         study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
         return study, study.get_trials(deepcopy=False)[-1]
 
+    @_quietly()
     def _draw(self, number: int, redraw: int, study: optuna.Study, trial: FrozenTrial) -> Params:
         # A sampler's generator goes on from draw to draw; a fresh one makes the draw a function of these three alone.
         seed = Random(f"raysweep optuna {self._seed} {number} {redraw}").getrandbits(32)
@@ -111,20 +99,6 @@ class OptunaProposer:
             params=codes,
             distributions={label: self._distributions[label] for label in codes},
         )
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Optuna logs every study that is made, and 4.x warns that parts of its TPE may change; restored on the way out."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 def _groups(dimensions: Mapping[str, Dimension], prefix: str = "") -> Iterator[Group]:

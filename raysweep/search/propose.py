@@ -6,6 +6,7 @@ from typing import Literal, Protocol, assert_never
 from raysweep.errors import ConfigError
 from raysweep.search.draw import RandomProposer
 from raysweep.search.grid import GridProposer
+from raysweep.search.model import ModelProposer
 from raysweep.space import Params, Space
 
 ProposerKind = Literal["hyperopt", "optuna", "random", "grid"]
@@ -92,15 +93,15 @@ def _make(kind: ProposerKind, space: Space, *, seed: int, n_start: int, grid_poi
             return GridProposer(space, points=grid_points)
         case "hyperopt":
             # HyperOpt takes two seconds and scipy to load, which a random search should not pay.
-            from raysweep.search.tpe import HyperOptProposer
+            from raysweep.search.tpe import HyperOptModel
 
-            return HyperOptProposer(space, seed=seed, n_start=n_start)
+            return ModelProposer(HyperOptModel(space, seed=seed), space, seed=seed, n_start=n_start)
         case "optuna":
             try:
-                from raysweep.search.optuna_tpe import OptunaProposer
+                from raysweep.search.optuna_tpe import OptunaModel
             except ModuleNotFoundError as error:
                 raise ConfigError("search.kind: optuna is not installed; pip install 'raysweep[optuna]'") from error
 
-            return OptunaProposer(space, seed=seed, n_start=n_start)
+            return ModelProposer(OptunaModel(space, seed=seed), space, seed=seed, n_start=n_start)
         case _:
             assert_never(kind)

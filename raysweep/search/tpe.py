@@ -1,15 +1,13 @@
 """HyperOpt's tree-structured Parzen estimator, driven by hand: no `fmin`, no loop, no state but what was told."""
 
 import math
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 
 import hyperopt
 from hyperopt import hp, tpe
 
 from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Params, nested
 from raysweep.search.coordinates import assemble, branch_prefix, decoded, encoded, interval, leaves
-from raysweep.search.draw import RandomProposer
 from raysweep.search.observed import Observations, Observed
 from raysweep.space import Space
 
@@ -17,61 +15,34 @@ _GAMMA = 0.5
 """The best gamma * sqrt(n) of n trials are the good ones."""
 
 _N_REDRAWS = 8
-_N_RANDOM_REDRAWS = 64
-"""In a small discrete space all may have been tried; then a suggestion is repeated."""
 
 
-class HyperOptProposer:
-    """Proposes by TPE after `n_start` random draws.
+class HyperOptModel:
+    """HyperOpt's TPE as a model; see `ModelProposer`."""
 
-    A suggestion is a function of the seed, the trial's number, the trials that are pending and the losses that were
-    told, in whatever order: so it can be rebuilt from a record by `adopt` and `tell`. Pending trials count as bad,
-    which keeps parallel suggestions apart.
-    """
-
-    def __init__(self, space: Space, *, seed: int, n_start: int) -> None:
+    def __init__(self, space: Space, *, seed: int) -> None:
         self._space = space
         self._seed = seed
-        self._n_start = n_start
-        self._random = RandomProposer(space, seed=seed)
         self._domain = hyperopt.Domain(_no_objective, _expression(space.dimensions))
-        self._observed = Observations()
 
-    def ask(self, number: int) -> Params:
-        """Complete params; the trial is pending from now on."""
-        params = self._suggest(number) if self._knows_enough(number) else self._random.ask(number)
-        self.adopt(number, params)
-        return params
-
-    def adopt(self, number: int, params: Params) -> None:
-        """A trial that came from elsewhere is pending; what is told of it counts like any other."""
-        self._observed.adopt(number, params)
-
-    def tell(self, number: int, loss: float | None) -> None:
-        """The trial's loss; without one it is forgotten. Raises ValueError for a loss that is not finite."""
-        self._observed.tell(number, loss)
-
-    def _knows_enough(self, number: int) -> bool:
+    def knows_enough(self, known: Observations) -> bool:
+        """Whether more have a loss than TPE takes for good."""
         # TPE takes the best ceil(gamma sqrt(n)) of all n for good: pending ones must never be among them.
-        n_good = _GAMMA * math.sqrt(len(self._observed))
-        return number >= self._n_start and self._observed.n_told > n_good and bool(self._domain.params)
+        return known.n_told > _GAMMA * math.sqrt(len(known)) and bool(self._domain.params)
 
-    def _suggest(self, number: int) -> Params:
-        """What was tried before would teach little: then another draw, at last from the prior."""
-        trials = self._trials()
-        drawn = (self._draw(number, trials, redraw) for redraw in range(_N_REDRAWS))
-        random = (self._random.ask(number, redraw) for redraw in range(_N_RANDOM_REDRAWS))
-        return self._observed.first_new(chain(drawn, random))
+    def draws(self, number: int, known: Observations) -> Iterator[Params]:
+        """Independent draws where the good ones are denser."""
+        trials = self._trials(known)
+        return (self._draw(number, trials, redraw) for redraw in range(_N_REDRAWS))
 
     def _draw(self, number: int, trials: hyperopt.Trials, redraw: int) -> Params:
         seed = [self._seed, number, redraw]
         (document,) = tpe.suggest([number], self._domain, trials, seed, n_startup_jobs=0, gamma=_GAMMA, verbose=False)
         return self._params(document["misc"]["vals"])
 
-    def _trials(self) -> hyperopt.Trials:
+    def _trials(self, known: Observations) -> hyperopt.Trials:
         trials = hyperopt.Trials()
-        known = self._observed.by_number()
-        trials.insert_trial_docs([self._document(trials, number, observed) for number, observed in known])
+        trials.insert_trial_docs([self._document(trials, number, observed) for number, observed in known.by_number()])
         trials.refresh()
         return trials
 

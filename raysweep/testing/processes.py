@@ -16,15 +16,13 @@ from raysweep.testing.nursery import Child, Nursery
 from raysweep.testing.worker import STEP, STOP, predict, work
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.report import Report
-from raysweep.tuning.runner import Cluster, Resources, Static, Ticker
+from raysweep.tuning.runner import PREDICT_S, Cluster, Resources, Static, Ticker
 from raysweep.tuning.work import is_last
 
 BEAT_S = 0.05
 """How often the driver is asked for trials and the views may draw."""
 STOP_S = 10.0
 """Tune allows a trial as much to stop in."""
-PREDICT_S = 3600.0
-"""The longest that the best model's scores are waited for."""
 PREDICT_TRIES = 4
 """How often a prediction is begun whose process died; Ray does as much with a task."""
 

@@ -41,30 +41,14 @@ class SyntheticJob:
         self._cancelled = threading.Event()
         self._record: _Record | None = None
         self._n_told = curve.spec.n_evaluations
-        self._final: Progress | None = None
-        self._failure: Exception | None = None
 
     def advance(self, timeout_s: float) -> Progress:
         """Wait for the next evaluation of the curve; raises what the script says, DiskError, or JobFailed (host)."""
-        if self._failure is not None:
-            raise self._failure
-        if self._final is not None:
-            return self._final
-        try:
-            with self._hold.working():
-                progress = self._advance(time.monotonic() + timeout_s)
-        except Exception as error:
-            self._failure = error
-            self._hold.let_go()
-            raise
-        if progress.is_final:
-            self._final = replace(progress, evaluation=None)
-            self._hold.let_go()
-        return progress
+        return self._hold.turn(lambda: self._advance(time.monotonic() + timeout_s))
 
     def cancel(self) -> None:
         """Wake whoever waits; the moment stands in the folder."""
-        if self._final is None and not self._cancelled.is_set():
+        if not self._hold.is_final and not self._cancelled.is_set():
             self._cancelled.set()
             self._hold.let_go()
             _write(self._folder / "cancelled.json", {"at": time.time()})

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from raysweep.clock import Clock
@@ -11,7 +11,6 @@ from raysweep.entries import (
     Evaluated,
     JobAccepted,
     SweepEnded,
-    TrialEnded,
     TrialInterrupted,
     TrialProposed,
 )
@@ -20,7 +19,7 @@ from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
 from raysweep.recorder import Recorder
 from raysweep.retries import GiveUp, next_step
 from raysweep.search.history import Done, History, Suggestion, Wait
-from raysweep.search.prune import Pruner, Stop
+from raysweep.search.prune import Decision, Pruner, Stop
 from raysweep.tuning.report import Report
 from raysweep.tuning.rules import Rules
 
@@ -45,7 +44,7 @@ class Driver:
     ) -> None:
         self.rules = rules
         self.history = history
-        self.pruner = pruner
+        self._pruner = pruner
         self.make_spec = make_spec
         self.recorder = recorder
         self._clock = clock
@@ -72,9 +71,11 @@ class Driver:
             return self._propose(self.make_spec(suggestion))
         return Wait() if self._waiting or self._live else suggestion  # who runs may be lost, and tried again
 
-    def take_up(self, spec: JobSpec, wait_s: float = 0.0) -> None:
-        """Let a trial that holds a slot already be worked on again, after a wait."""
-        self._waiting[spec.trial] = (self._clock.monotonic_s() + wait_s, spec)
+    def take_up(self, spec: JobSpec, attempt: int, wait_s: float = 0.0) -> None:
+        """Let a trial that holds a slot already be worked on again, after a wait, from where its record ends."""
+        known = len(self.recorder.state.trials[spec.trial].evaluations)
+        again = replace(spec, attempt=attempt, n_evaluations=known)
+        self._waiting[spec.trial] = (self._clock.monotonic_s() + wait_s, again)
 
     def report(self, trial: int, report: Report) -> bool:
         """Take in what an actor says; whether its trial goes on."""
@@ -161,12 +162,8 @@ class Driver:
         self._live.pop(trial, None)
         self._waiting.pop(trial, None)
         self.history.end(trial, outcome)
-        state = self.recorder.state.trials[trial]
-        scored = outcome in (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED) and state.last is not None
-        objective = state.last.metrics.get(self.rules.goal.metric) if scored and state.last else None
-        self.recorder.record(
-            TrialEnded(self._clock.now(), trial, outcome, reason, objective, model, state.trained_tokens)
-        )
+        state, metric = self.recorder.state.trials[trial], self.rules.goal.metric
+        self.recorder.record(state.end(self._clock.now(), outcome, reason, metric=metric, model=model))
 
     def _propose(self, spec: JobSpec) -> JobSpec:
         sampled = tuple(name for name in self.rules.sampled if name in spec.params)
@@ -179,7 +176,7 @@ class Driver:
         if last is not None and evaluation.epoch <= last.epoch:
             _LOG.warning("trial %d: its trainer repeats the evaluation at epoch %g; left out", trial, evaluation.epoch)
             return
-        metrics = {name: finite(value) for name, value in evaluation.metrics.items()}
+        metrics = {name: _finite(value) for name, value in evaluation.metrics.items()}
         self.recorder.record(
             Evaluated(
                 self._clock.now(),
@@ -191,19 +188,26 @@ class Driver:
                 metrics,
             )
         )
-        self.history.record(trial, number(metrics.get(self.rules.goal.metric)), evaluation.epoch)
+        self.learn(trial, metrics, evaluation.epoch)
 
     def _goes_on(self, trial: int, evaluation: Evaluation) -> bool:
-        value = number(evaluation.metrics.get(self.rules.stopping_goal.metric))
-        decision = self.pruner.decide(trial, evaluation.epoch, value, self._live[trial].evaluate_at[-1])
-        if not isinstance(decision, Stop):
-            return True
-        self.stop_trial(trial, Outcome.PRUNED, self.words(decision))
-        return False
+        decision = self.judge(self._live[trial], evaluation.metrics, evaluation.epoch)
+        if isinstance(decision, Stop):
+            self.prune(trial, decision)
+        return not isinstance(decision, Stop)
 
-    def words(self, decision: Stop) -> str:
-        """Why a trial was pruned."""
-        return f"{self.rules.stopping_goal.metric} {decision}"
+    def learn(self, trial: int, metrics: Mapping[str, float | None], epoch: float) -> None:
+        """Let the search know of an evaluation."""
+        self.history.record(trial, self.rules.goal.value_in(metrics), epoch)
+
+    def judge(self, spec: JobSpec, metrics: Mapping[str, float | None], epoch: float) -> Decision:
+        """What early stopping says of an evaluation."""
+        value = self.rules.stopping_goal.value_in(metrics)
+        return self._pruner.decide(spec.trial, epoch, value, spec.evaluate_at[-1])
+
+    def prune(self, trial: int, decision: Stop) -> None:
+        """End a trial as early stopping has it."""
+        self.stop_trial(trial, Outcome.PRUNED, f"{self.rules.stopping_goal.metric} {decision}")
 
     def _complete(self, trial: int, progress: Progress) -> None:
         last = self.recorder.state.trials[trial].last
@@ -220,34 +224,23 @@ class Driver:
             self.end_trial(trial, Outcome.FAILED, failure.reason)
         elif failure.fault is Fault.DATA:
             self.end_trial(trial, Outcome.ERRORED, failure.reason)
-            self.abort(
-                RaysweepError(
-                    f"trial {trial}: {failure.reason}; every trial would fail so: mend the data and begin anew"
-                )
-            )
+            words = f"trial {trial}: {failure.reason}; every trial would fail so: mend the data and begin anew"
+            self.abort(RaysweepError(words))
         else:
             self._interrupt_trial(trial, failure.fault, failure.reason, is_job_over=is_job_over)
 
     def _interrupt_trial(self, trial: int, fault: Fault | None, reason: str, *, is_job_over: bool) -> None:
         spec = self._live.pop(trial)
-        now = self._clock.now()
-        self.recorder.record(TrialInterrupted(now, trial, spec.attempt, fault, reason, is_job_over))
+        self.recorder.record(TrialInterrupted(self._clock.now(), trial, spec.attempt, fault, reason, is_job_over))
         state = self.recorder.state.trials[trial]
         faults = [one.fault for one in state.interruptions if one.fault is not None]
         then = next_step(faults if fault else (), reason, attempts=self.rules.attempts, wait_s=self.rules.wait_s)
         if isinstance(then, GiveUp):
             self.end_trial(trial, then.outcome, then.reason)
             return
-        attempt = spec.attempt + 1 if is_job_over else spec.attempt
-        self.take_up(replace(spec, attempt=attempt, n_evaluations=len(state.evaluations)), then.wait_s)
+        self.take_up(spec, spec.attempt + 1 if is_job_over else spec.attempt, then.wait_s)
 
 
-def finite(value: float | None) -> float | None:
+def _finite(value: float | None) -> float | None:
     """The value as a ledger can hold it: None where it is not a number."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def number(value: float | None) -> float:
-    """The value as history and pruner take it: NaN where there is none."""
-    found = finite(value)
-    return math.nan if found is None else found

@@ -9,7 +9,7 @@ from raysweep.jobs import JobSpec, Outcome
 from raysweep.search.history import Suggestion
 from raysweep.search.prune import Stop
 from raysweep.state import TrialState
-from raysweep.tuning.driver import Driver, number
+from raysweep.tuning.driver import Driver
 
 
 @dataclass
@@ -42,12 +42,11 @@ def _take_up(driver: Driver, state: TrialState, past: _Replayed) -> None:
     if state.stopping:
         driver.end_trial(trial, state.stopping.outcome, state.stopping.reason)
     elif trial in past.stops:
-        driver.stop_trial(trial, Outcome.PRUNED, driver.words(past.stops[trial]))
+        driver.prune(trial, past.stops[trial])
     else:
         is_job_over = state.is_waiting and state.interruptions[-1].is_job_over
         is_new = state.ended is not None or is_job_over or not driver.rules.has_host
-        attempt = state.attempt + 1 if is_new else state.attempt
-        driver.take_up(replace(past.specs[trial], attempt=attempt, n_evaluations=len(state.evaluations)))
+        driver.take_up(past.specs[trial], state.attempt + 1 if is_new else state.attempt)
 
 
 def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], past: _Replayed) -> None:
@@ -58,20 +57,13 @@ def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], pas
             spec = driver.make_spec(Suggestion(entry.trial, point))
             past.specs[entry.trial] = replace(spec, params=entry.params)  # a trainer's defaults may be others today
         case Evaluated():
-            _judge(driver, entry, past)
+            driver.learn(entry.trial, entry.metrics, entry.epoch)
+            decision = driver.judge(past.specs[entry.trial], entry.metrics, entry.epoch)
+            if isinstance(decision, Stop):
+                past.stops[entry.trial] = decision
         case CancelRequested():
             past.by_decision.add(entry.trial)
         case TrialEnded() if entry.outcome is not Outcome.CANCELLED or entry.trial in past.by_decision:
             driver.history.end(entry.trial, entry.outcome)
         case _:
             pass
-
-
-def _judge(driver: Driver, entry: Evaluated, past: _Replayed) -> None:
-    rules, metrics = driver.rules, entry.metrics
-    driver.history.record(entry.trial, number(metrics.get(rules.goal.metric)), entry.epoch)
-    value = number(metrics.get(rules.stopping_goal.metric))
-    budget = past.specs[entry.trial].evaluate_at[-1]
-    decision = driver.pruner.decide(entry.trial, entry.epoch, value, budget)
-    if isinstance(decision, Stop):
-        past.stops[entry.trial] = decision

@@ -17,12 +17,10 @@ from raysweep.trainers import make_trainer
 from raysweep.tuning import cluster
 from raysweep.tuning.actor import Trial
 from raysweep.tuning.driver import Driver
-from raysweep.tuning.runner import Cluster, Resources, Static, Ticker
+from raysweep.tuning.runner import PREDICT_S, Cluster, Resources, Static, Ticker
 from raysweep.tuning.skins import CallbackSkin, SchedulerSkin, SearcherSkin, StopperSkin, memory_words
 
 TICK_S = 0.5
-PREDICT_S = 3600.0
-"""The longest that the best model's scores are waited for."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,10 @@ class RayRunner:
                     tuner.fit()
                 except RuntimeError as error:
                     if not isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
-                        raise RaysweepError(f"Ray failed: {_last_line(error)}; `raysweep resume` goes on") from error
+                        raise _failed(error) from error
                     lose_to_memory(driver, str(error.__cause__), scheduler.pids)
                 except (ray.exceptions.RayError, tune.TuneError, ConnectionError) as error:
-                    raise RaysweepError(f"Ray failed: {_last_line(error)}; `raysweep resume` goes on") from error
+                    raise _failed(error) from error
                 else:
                     return
 
@@ -154,6 +152,10 @@ def _answer(reference: "ray.ObjectRef[Sequence[Prediction]]") -> Sequence[Predic
     except ray.exceptions.RayError as error:
         raise RaysweepError(f"the best model could not be scored: {_last_line(error)}") from error
     return predictions
+
+
+def _failed(error: Exception) -> RaysweepError:
+    return RaysweepError(f"Ray failed: {_last_line(error)}; `raysweep resume` goes on")
 
 
 def _last_line(error: Exception) -> str:

@@ -11,6 +11,9 @@ from raysweep.task import Example
 from raysweep.trainers import TrainerRecipe
 from raysweep.tuning.driver import Driver
 
+PREDICT_S = 3600.0
+"""The longest that the best model's scores are waited for."""
+
 
 @dataclass(frozen=True)
 class Cluster:

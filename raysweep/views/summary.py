@@ -128,7 +128,7 @@ def _outcomes(state: SweepState, width: int) -> Iterator[RenderableType]:
         table.add_row(str(number), Text(outcome, style=STYLES[outcome]), Text(told + more, style="dim"))
     again = [one for trial in state.trials.values() for one in trial.interruptions]
     if again:
-        faults = Counter(f"{one.fault or 'driver'}: {one_line(one.reason)}" for one in again).most_common(REASONS)
+        faults = Counter(one_line(one.words) for one in again).most_common(REASONS)
         told = "; ".join(reason if times == 1 else f"{times} times {reason}" for reason, times in faults)
         table.add_row(str(len(again)), Text("attempts interrupted", style="yellow"), Text(told, style="dim"))
     yield table

@@ -47,8 +47,6 @@ class BagOfWordsJob:
         self._hold = Hold(spec.folder)  # a predecessor on a machine that was lost may still be writing there
         self._cancelled = threading.Event()
         self._state: State | None = None
-        self._final: Progress | None = None
-        self._failure: Exception | None = None
 
     @property
     def id(self) -> str:
@@ -62,21 +60,7 @@ class BagOfWordsJob:
 
     def advance(self, timeout_s: float) -> Progress:
         """Train until the next evaluation, the end or the time-out; a job that has raised raises the same again."""
-        if self._failure is not None:
-            raise self._failure
-        if self._final is not None:
-            return self._final
-        try:
-            with self._hold.working():
-                progress = self._advance(time.monotonic() + timeout_s)
-        except Exception as failure:
-            self._failure = failure
-            self._hold.let_go()
-            raise
-        if progress.is_final:
-            self._final = progress
-            self._hold.let_go()
-        return progress
+        return self._hold.turn(lambda: self._advance(time.monotonic() + timeout_s))
 
     def _advance(self, until_s: float) -> Progress:
         if self._cancelled.is_set() or not self._hold.take(until_s - time.monotonic(), self._cancelled):

@@ -1,0 +1,60 @@
+"""A proposer that learns: random draws first, then what a model makes of all that was told."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Protocol
+
+from raysweep.dimensions import Params
+from raysweep.search.draw import RandomProposer
+from raysweep.search.observed import Observations
+from raysweep.space import Space
+
+_N_RANDOM_REDRAWS = 64
+"""In a small discrete space all may have been tried; then a suggestion is repeated."""
+
+
+class Model(Protocol):
+    """Makes suggestions of observations; keeps nothing of its own, so that the same ones give the same suggestions."""
+
+    def knows_enough(self, known: Observations) -> bool:
+        """Whether it can say anything yet."""
+        ...
+
+    def draws(self, number: int, known: Observations) -> Iterator[Params]:
+        """Suggestions for the trial, the best first, each made when it is asked for; a few."""
+        ...
+
+
+class ModelProposer:
+    """Proposes by a model after `n_start` random draws.
+
+    A suggestion is a function of the seed, the trial's number, the trials that are pending and the losses that were
+    told, in whatever order: so it can be rebuilt from a record by `adopt` and `tell`. Pending trials count as bad,
+    which keeps parallel suggestions apart.
+    """
+
+    def __init__(self, model: Model, space: Space, *, seed: int, n_start: int) -> None:
+        self._model = model
+        self._n_start = n_start
+        self._random = RandomProposer(space, seed=seed)
+        self._known = Observations()
+
+    def ask(self, number: int) -> Params:
+        """Complete params; the trial is pending from now on."""
+        is_model_asked = number >= self._n_start and self._model.knows_enough(self._known)
+        params = self._suggest(number) if is_model_asked else self._random.ask(number)
+        self.adopt(number, params)
+        return params
+
+    def adopt(self, number: int, params: Params) -> None:
+        """A trial that came from elsewhere is pending; what is told of it counts like any other."""
+        self._known.adopt(number, params)
+
+    def tell(self, number: int, loss: float | None) -> None:
+        """The trial's loss; without one it is forgotten. Raises ValueError for a loss that is not finite."""
+        self._known.tell(number, loss)
+
+    def _suggest(self, number: int) -> Params:
+        """What was tried before would teach little: then another draw, at last from the prior."""
+        random = (self._random.ask(number, redraw) for redraw in range(_N_RANDOM_REDRAWS))
+        return self._known.first_new(chain(self._model.draws(number, self._known), random))
