@@ -16,6 +16,11 @@ def mark(name: str, value: str) -> None:
     os.environ[name] = value
 
 
+def secret(name: str) -> str | None:
+    """The value of the variable that the settings name for a key; None where it is not set, or empty."""
+    return os.environ.get(name) or None
+
+
 def ray_address() -> str | None:
     """The cluster that $RAY_ADDRESS names, if it names one."""
     return os.environ.get("RAY_ADDRESS") or None

@@ -33,6 +33,10 @@ class Fault(StrEnum):
     """Memory ran out: the machine's doing at first, that of the params when it comes again."""
     DATA = "data"
     """The sweep's data: every trial would fail, so the sweep stops."""
+    ACCOUNT = "account"
+    """The account at the host (key, credit, right to train): all would fail, so the sweep stops, to be resumed."""
+    UNKNOWN = "unknown"
+    """Nobody knows whether a job was made: no further attempt without the user's word, so that none is paid twice."""
 
 
 class JobFailed(RaysweepError):  # noqa: N818  # it says what happened to the job

@@ -1,7 +1,7 @@
 """The seam between a sweep and whatever carries out its fine-tunes: specs in, progress out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -127,6 +127,12 @@ class Capabilities:
     """Whether jobs live at a host that lists them, and outlive whoever made them; else they end with their process."""
     listing_lag_s: float = 0.0
     """How long a job that was made may be missing from the host's list."""
+    final_metrics: frozenset[str] = frozenset()
+    """Names that only a completed job's last evaluation holds: to strive for, but not to stop early by."""
+    concurrency: int | None = None
+    """How many jobs at once make sense where the settings do not say; None: as many as the cluster has cores."""
+    max_concurrency: int | None = None
+    """The most that its host takes at once."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,10 @@ class JobView:
     key: str
     id: str
     is_final: bool
+    status: str = field(default="", compare=False)
+    """In the host's own word, for people."""
+    trained_tokens: int | None = field(default=None, compare=False)
+    """What it has charged for, as far as it says."""
 
 
 @dataclass(frozen=True)

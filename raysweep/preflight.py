@@ -204,12 +204,17 @@ def _check_value(place: str, value: ParamValue, doc: ParamDoc) -> None:
 
 
 def _check_metrics(config: SweepConfig, capabilities: Capabilities) -> None:
-    wanted = {"objective.metric": config.goal.metric, "early_stopping.metric": config.stopping_goal.metric}
-    for place, metric in wanted.items():
-        if metric not in capabilities.metrics:
-            nearest = difflib.get_close_matches(metric, capabilities.metrics, n=1)
+    at_end = capabilities.metrics | capabilities.final_metrics
+    wanted = {"objective.metric": (config.goal.metric, at_end)}
+    if config.early_stopping.kind != "none":
+        wanted["early_stopping.metric"] = (config.stopping_goal.metric, capabilities.metrics)
+    for place, (metric, made) in wanted.items():
+        if metric not in made:
+            nearest = difflib.get_close_matches(metric, made, n=1)
             hint = f"did you mean {nearest[0]}? " if nearest else ""
-            known = ", ".join(sorted(capabilities.metrics))
+            if metric in at_end:
+                hint = "it is made of completed jobs only, so early stopping needs a metric of its own; "
+            known = ", ".join(sorted(made))
             raise ConfigError(f"{place}: nobody makes {metric} on this task; {hint}known: {known}")
 
 
@@ -235,6 +240,12 @@ def _check_rungs(ready: Ready) -> None:
     values = [value for one in searched for value in possible_values(one)] or [ready.defaults[BUDGET]]
     budgets = [budget_epochs({BUDGET: value}) for value in values]
     asked = ready.config.early_stopping
+    every = ready.config.evaluation.every_epochs
+    if not ready.capabilities.evaluates_anywhere and every != int(every):
+        raise ConfigError(
+            f"evaluation.every_epochs: this trainer evaluates at the ends of epochs only, not every {every:g}; "
+            "use a whole number"
+        )
     if asked.kind == "none":
         return
     if not ready.make_pruner().rungs_for(max(budgets)):
@@ -242,9 +253,9 @@ def _check_rungs(ready: Ready) -> None:
             f"early_stopping.rungs: none of {list(asked.rungs)} ({asked.unit}) lies below a trial's budget of "
             f"{max(budgets):g} epochs; lower them, or set early_stopping.kind=none"
         )
-    points = {ready.config.evaluation.every_epochs, *ready.make_pruner().rungs_for(max(budgets))}
+    points = ready.make_pruner().rungs_for(max(budgets))
     if not ready.capabilities.evaluates_anywhere and any(point != int(point) for point in points):
         raise ConfigError(
             f"early_stopping.rungs: this trainer evaluates at the ends of epochs only, not at {sorted(points)}; "
-            "use whole epochs for the rungs and for evaluation.every_epochs"
+            "use whole epochs"
         )

@@ -31,10 +31,12 @@ def next_step(faults: Sequence[Fault], reason: str, *, attempts: int, wait_s: fl
 
     `faults`: of all its interruptions that were anybody's, the latest last; `attempts`: how many may be made in all.
     The host's and the machine's faults are tried again. Memory that ran out twice is the params' doing, and so a
-    result for the search.
+    result for the search. Where nobody knows whether a job was made, none is made again.
     """
     if not faults:
         return Again(0.0)
+    if faults[-1] is Fault.UNKNOWN:
+        return GiveUp(Outcome.ERRORED, reason)
     if faults.count(Fault.MEMORY) > 1:
         return GiveUp(Outcome.FAILED, f"{reason}; memory ran out twice, so the params ask for too much of it")
     if len(faults) >= attempts:

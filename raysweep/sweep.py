@@ -196,5 +196,7 @@ def _concurrency(begun: _Begun, takes: Resources, cluster: Cluster) -> int:
         )
     by_gpu = int(cluster.gpus / takes.gpus) if takes.gpus else begun.n_trials
     by_cpu = int(cluster.cpus / takes.cpus) if takes.cpus else begun.n_trials
-    wished = begun.ready.config.concurrency or max(int(cluster.cpus), 1)
-    return min(wished, by_cpu, by_gpu, begun.n_trials)  # more would be asked for before anything was learnt
+    capabilities = begun.ready.capabilities
+    wished = begun.ready.config.concurrency or capabilities.concurrency or max(int(cluster.cpus), 1)
+    by_host = capabilities.max_concurrency or begun.n_trials
+    return min(wished, by_cpu, by_gpu, by_host, begun.n_trials)  # more would be asked for before anything was learnt

@@ -12,6 +12,7 @@ from raysweep.config.sections import (
     Threshold,
 )
 from raysweep.config.sweep import SweepConfig
+from raysweep.config.wire import WireTrainer
 
 __all__ = [
     "Asha",
@@ -27,6 +28,7 @@ __all__ = [
     "SweepConfig",
     "SyntheticTrainer",
     "Threshold",
+    "WireTrainer",
     "load_config",
     "to_yaml",
 ]

@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Discriminator,
+    Field,
     GetJsonSchemaHandler,
     SerializeAsAny,
     SerializerFunctionWrapHandler,
@@ -20,10 +21,12 @@ from pydantic_core import CoreSchema
 
 from raysweep import plugins
 from raysweep.config.search import SearchSection
-from raysweep.config.sections import Section, TrainerSection
+from raysweep.config.sections import LoraTrainer, Section, SyntheticTrainer
+from raysweep.config.wire import WireTrainer
 from raysweep.dimensions import ParamValue
 from raysweep.errors import ConfigError
 
+TrainerSection = Annotated[LoraTrainer | SyntheticTrainer | WireTrainer, Field(discriminator="kind")]
 SHIPPED_TAG = "(shipped)"
 PLUGIN_TAG = "(plug-in)"
 """What pydantic puts into an error's location for the two; no setting can have such a name."""

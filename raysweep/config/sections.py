@@ -56,9 +56,6 @@ class SyntheticTrainer(Section):
     """How long a job that was made is missing from that host's list."""
 
 
-TrainerSection = Annotated[LoraTrainer | SyntheticTrainer, Field(discriminator="kind")]
-
-
 class TaskSection(Section):
     """What the labels are."""
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 
@@ -14,6 +14,7 @@ from raysweep.search.history import Done
 from raysweep.task import Example
 from raysweep.testing.nursery import Child, Nursery
 from raysweep.testing.worker import STEP, STOP, predict, work
+from raysweep.trainers.gate_link import served
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.report import Report
 from raysweep.tuning.runner import PREDICT_S, Cluster, Resources, Static, Ticker
@@ -62,13 +63,14 @@ class ProcessRunner:
         ticker: Ticker,
     ) -> None:
         """Run the driver's trials to their end, or until it is over; returns when every process is gone."""
-        crew = _Crew(driver, static, self._nursery, self._stop_s)
-        try:
-            while crew.goes_on(concurrency):
-                crew.listen()
-                ticker.tick()
-        finally:
-            crew.dismiss()
+        with served(static.recipe) as recipe:
+            crew = _Crew(driver, replace(static, recipe=recipe), self._nursery, self._stop_s)
+            try:
+                while crew.goes_on(concurrency):
+                    crew.listen()
+                    ticker.tick()
+            finally:
+                crew.dismiss()
 
     def predict(
         self,

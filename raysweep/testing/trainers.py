@@ -62,7 +62,8 @@ class TrainerConformance(TrainerSurvival):
 
     def test_evaluations_come_where_they_were_asked_for_each_once(self) -> None:
         """With metrics that `describe` has promised, and counts that never fall."""
-        spec, promised = self.spec("job"), self.capabilities().metrics
+        spec, takes = self.spec("job"), self.capabilities()
+        promised = takes.metrics | takes.final_metrics
 
         told = self.run(spec).evaluations
 

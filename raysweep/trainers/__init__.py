@@ -1,15 +1,17 @@
 """Trainers by kind, each imported only when it is made."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar, assert_never, runtime_checkable
 
 from pydantic import BaseModel
 
 from raysweep import plugins
-from raysweep.config import LoraTrainer, PluginTrainer, SyntheticTrainer
+from raysweep.config import LoraTrainer, PluginTrainer, SyntheticTrainer, WireTrainer
 from raysweep.errors import ConfigError
 from raysweep.jobs import Trainer
 from raysweep.task import Task
+from raysweep.trainers.hosted import Gate, GateLink
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -35,8 +37,10 @@ class TrainerPlugin(Protocol[S]):
 class TrainerRecipe:
     """All that is needed to make a trainer, in the driver and again in each actor."""
 
-    settings: LoraTrainer | SyntheticTrainer | PluginTrainer
+    settings: LoraTrainer | SyntheticTrainer | WireTrainer | PluginTrainer
     task: Task
+    gate: GateLink | None = None
+    """Leads to the gate that all trials of a host share; None: a gate of its own, where one is needed."""
 
 
 def make_trainer(recipe: TrainerRecipe) -> Trainer:
@@ -51,10 +55,22 @@ def make_trainer(recipe: TrainerRecipe) -> Trainer:
             from raysweep.trainers import synthetic
 
             return synthetic.SyntheticTrainer(settings, recipe.task)
+        case WireTrainer():
+            from raysweep.trainers import wire
+
+            return wire.WireTrainer(settings, recipe.task, partial(_gate, recipe.gate, settings))
         case PluginTrainer():
             return _from_plugin(settings, recipe.task)
         case _:
             assert_never(settings)
+
+
+def _gate(link: GateLink | None, settings: WireTrainer) -> Gate:
+    if link is not None:
+        return link.connect()
+    from raysweep.trainers.gate import open_gate
+
+    return open_gate(settings)
 
 
 def _from_plugin(settings: PluginTrainer, task: Task) -> Trainer:

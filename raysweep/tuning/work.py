@@ -34,7 +34,8 @@ class Work:
         try:
             return self._submit() if self._job is None else self._advance(self._job)
         except JobFailed as failure:
-            return self._failed(failure)
+            is_job_over = failure.fault not in (Fault.ACCOUNT, Fault.UNKNOWN)  # the host did not speak of the job
+            return replace(self._failed(failure), is_job_over=is_job_over)
         except DataError as error:
             return self._failed(JobFailed(str(error), Fault.DATA))
         except InputError as error:

@@ -1,0 +1,114 @@
+"""The settings of the wire trainer; a field is documented by the string below it."""
+
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from raysweep.config.sections import Section
+
+HostName = Literal["openai", "azure", "azure_classic", "nebius", "raysweep", "custom"]
+"""The dialects; what each means is data in `raysweep.trainers.dialects`."""
+
+
+class LimitsSection(Section):
+    """What the account is allowed; a number left out is the dialect's."""
+
+    running: Annotated[int, Field(ge=1)] | None = None
+    """Jobs that train at once."""
+    queued: Annotated[int, Field(ge=0)] | None = None
+    """Jobs that may wait besides."""
+    creates_per_day: Annotated[int, Field(ge=1)] | None = None
+    """Jobs made within 24 hours."""
+    jobs: Annotated[int, Field(ge=1)] | None = None
+    """Jobs that the host keeps, final ones too."""
+    files: Annotated[int, Field(ge=1)] | None = None
+    """Files that the host keeps."""
+    deployments: Annotated[int, Field(ge=1)] | None = None
+    """Tuned models that are deployed at once."""
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Of all kinds together."""
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Of chat completions."""
+
+
+class PollsSection(Section):
+    """How often the host is asked what has become of its jobs; left out is the dialect's."""
+
+    shortest_s: Annotated[float, Field(gt=0)] | None = None
+    """While something happens."""
+    longest_s: Annotated[float, Field(gt=0)] | None = None
+    """While nothing does."""
+
+
+class AzureSection(Section):
+    """Where tuned models are deployed; only hosts that answer by deployments read it."""
+
+    subscription: str
+    """The subscription's id."""
+    resource_group: str
+    """The resource's group."""
+    account: str
+    """The resource's name."""
+    sku: str = "developertier"
+    """Of a deployment; the developer tier has no fee by the hour and ends by itself after a day (Azure, 2026)."""
+    capacity: Annotated[int, Field(ge=1)] = 50
+    """Of a deployment, in thousands of tokens a minute."""
+    management_url: str = "https://management.azure.com"
+    """Where deployments are made."""
+    api_version: str = "2024-10-21"
+    """Of the management route."""
+
+
+class WireTrainer(Section):
+    """Fine-tunes at a host that speaks OpenAI's fine-tuning wire: Azure OpenAI, OpenAI, a gateway, our own server."""
+
+    kind: Literal["wire"]
+    host: HostName = "openai"
+    """Whose dialect is spoken."""
+    base_url: str | None = None
+    """Where the host is; None: the dialect's own, where it has one. No variable of the environment changes it."""
+    api_version: str | None = None
+    """Only for hosts that want it in every URL."""
+    model: str
+    """The base model that is tuned."""
+    training_type: str | None = None
+    """What Azure calls `trainingType`: `standard`, `globalStandard`, `developerTier`; None: the dialect's."""
+    key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """The NAME of the environment variable that holds the key; None: the dialect's. Never the key itself."""
+    identity: Literal["key", "entra"] = "key"
+    """Who we are: a key, or whoever Azure's DefaultAzureCredential finds (`pip install 'raysweep[azure]'`)."""
+    suffix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    """What tuned models' names hold before the job's key; None: the key alone."""
+    score: Literal["auto", "finalists", "all"] = "auto"
+    """`all`: each completed job's model is scored on the validation split, so that `val_f1_weighted` can be strived
+    for. `finalists`: trials are ranked by `val_loss`, and only the best model answers. Auto: all, but finalists where
+    a model must be deployed before it answers."""
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 20
+    """How many of an answer's likeliest tokens are asked for; 0: none, and no metric that needs probabilities."""
+    scoring_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    """Chat completions in flight while a model is scored."""
+    listing_lag_s: Annotated[float, Field(ge=0)] | None = None
+    """How long a job that was made may be missing from the host's list; None: the dialect's, where it is known."""
+    metadata_filter: bool | None = None
+    """Whether the host's list can be filtered by metadata; None: the dialect's."""
+    limits: LimitsSection = LimitsSection()
+    """What the account is allowed."""
+    polls: PollsSection = PollsSection()
+    """How often the host is asked."""
+    azure: AzureSection | None = None
+    """Where tuned models are deployed."""
+
+    @model_validator(mode="after")
+    def _check_urls(self) -> Self:
+        for name, url in (("base_url", self.base_url), ("azure.management_url", self._management_url)):
+            parts = urlsplit(url or "https://none")
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                raise ValueError(f"{name}: {url!r} is not a URL; write https://HOST/v1")
+            if parts.username or parts.password or parts.query:
+                raise ValueError(f"{name}: holds a user, a password or a query; give the key by `key_env`")
+        return self
+
+    @property
+    def _management_url(self) -> str | None:
+        return self.azure.management_url if self.azure else None

@@ -1,0 +1,220 @@
+"""Fine-tunes at a host of OpenAI's wire, through a gate; neither the SDK nor torch is loaded in here."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+
+from raysweep.clock import Clock, RealClock
+from raysweep.config import WireTrainer as Settings
+from raysweep.dataset import Splits
+from raysweep.errors import ConfigError, Fault, JobFailed, RaysweepError
+from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, ParamDoc, TokenView
+from raysweep.scoring import Prediction, metrics_of, score
+from raysweep.space import Params
+from raysweep.task import Example, Task, words_of
+from raysweep.trainers import wire_record
+from raysweep.trainers.dialects import dialect_of
+from raysweep.trainers.host_errors import HostError, as_failure, as_input_error
+from raysweep.trainers.hosted import Gate, JobRequest
+from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
+from raysweep.trainers.wire_begin import Beginning
+from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, questions, tokens_of, uploaded
+from raysweep.trainers.wire_job import HOST_METRICS, Size, WireJob
+from raysweep.trainers.wire_labels import Reading, read
+from raysweep.trainers.wire_params import check_params, wire_params
+
+CPUS = 0.05
+"""A remote job only has to be watched."""
+CHUNK = 32
+"""Questions between two looks whether anybody still wants the answers."""
+DEPLOY_S = 3600.0
+DEPLOY_LOOK_S = 2.0
+DEPLOYMENT = "deployment:"
+"""What the id of a deployment begins with where it stands among jobs."""
+COVERAGE = "host_label_coverage"
+"""Mean share of the probability that the labels have among the likeliest tokens."""
+
+
+class WireTrainer:
+    """Makes jobs at a host. Raises ConfigError for settings that do not fit its dialect."""
+
+    def __init__(
+        self, settings: Settings, task: Task, make_gate: Callable[[], Gate], clock: Clock | None = None
+    ) -> None:
+        """Asks nothing; the gate is made when there is need of it."""
+        self._settings = settings
+        self._task = task
+        self._dialect = dialect_of(settings)
+        self._make_gate = make_gate
+        self._clock = clock or RealClock()
+        self._is_scored = settings.score == "all" or (settings.score == "auto" and not self._dialect.needs_deployment)
+
+    @cached_property
+    def _gate(self) -> Gate:
+        return self._make_gate()
+
+    def describe(self) -> Capabilities:
+        """What the dialect takes; losses at epochs' ends, and label metrics at the end where models are scored."""
+        model = ParamDoc(default=self._settings.model, help="The base model that is tuned.")
+        labels = frozenset(f"val_{name}" for name in metrics_of(self._task)) | {COVERAGE}
+        limits = self._dialect.limits
+        return Capabilities(
+            params={**self._dialect.params, "model": model, **PROMPT_PARAMS},
+            metrics=HOST_METRICS,
+            final_metrics=labels if self._is_scored else frozenset(),
+            evaluates_anywhere=False,
+            cpus=CPUS,
+            has_host=True,
+            listing_lag_s=self._dialect.lag_s,
+            concurrency=limits.running,
+            max_concurrency=limits.active,
+        )
+
+    def prepare(self, data: Splits) -> DataRefs:
+        """Refuse what the host would: rows, key, base model. Files are uploaded with the first job that wants them."""
+        check_rows(data.train, data.validation)
+        try:
+            model = self._gate.model(self._settings.model)
+        except HostError as error:
+            raise as_input_error(error) from error
+        today = self._clock.now().date().isoformat()
+        if model.shutdown_date is not None and model.shutdown_date[:10] <= today:
+            raise ConfigError(
+                f"trainer.model: {model.name} was shut down on {model.shutdown_date}; choose one that goes on"
+            )
+        return DataRefs(data.fingerprint, data)
+
+    def submit(self, spec: JobSpec, data: DataRefs) -> WireJob:
+        """The attempt's one job, or one that waits for its permit: its id is empty until there is a job."""
+        check_params(spec, self._dialect.params)
+        prompt = prompt_of(spec.params)
+        splits = data.splits
+
+        @lru_cache(maxsize=1)
+        def files() -> tuple[ChatFile, ChatFile]:
+            return chat_file(splits.train, prompt, self._task), chat_file(splits.validation, prompt, self._task)
+
+        def request() -> JobRequest:
+            training, validation = (uploaded(file, self._gate) for file in files())
+            return JobRequest(
+                spec.sweep_id,
+                spec.key,
+                str(spec.params["model"]),
+                training,
+                validation,
+                self._suffix(spec.key),
+                spec.seed,
+                wire_params(spec.params, self._dialect.params),
+            )
+
+        def scores(note: str, is_stopped: Callable[[], bool]) -> Mapping[str, float | None]:
+            return self._scores(note, splits.validation, is_stopped) if self._is_scored else {}
+
+        batch_size = spec.params.get("batch_size")
+        size = Size(
+            len(splits.train),
+            tokens_of(splits.train, prompt, self._task),
+            int(batch_size) if isinstance(batch_size, int | float) else None,
+        )
+        beginning = Beginning(spec, self._gate, self._dialect, request, self._clock)
+        job = WireJob(spec, self._gate, beginning, size=size, scorer=scores, clock=self._clock)
+        job.begin()
+        return job
+
+    def jobs(self, sweep_id: str) -> Iterable[JobView]:
+        """The sweep's jobs as the host lists them, and deployments of theirs, which cost too."""
+        views = [
+            JobView(one.key, one.id, is_final=one.is_final, status=one.status, trained_tokens=one.trained_tokens)
+            for one in self._gate.jobs(sweep_id)
+        ]
+        ours = [one for one in self._gate.deployments() if one.name.startswith(f"{_deployment_name(sweep_id)}-")]
+        prefix = len(_deployment_name(""))
+        deployed = (
+            JobView(one.name[prefix:], DEPLOYMENT + one.name, is_final=False, status="deployed") for one in ours
+        )
+        return [*views, *deployed]
+
+    def cancel(self, job_id: str) -> None:
+        """At the host; nothing for a final or unknown one."""
+        if job_id.startswith(DEPLOYMENT):
+            self._gate.discard("deployment", job_id.removeprefix(DEPLOYMENT))
+        else:
+            self._gate.cancel(job_id)
+
+    def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
+        """What a model that one of the jobs has made says of each example."""
+        return [reading.prediction for reading in self._readings(model, examples, lambda: False)]
+
+    def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
+        """Tokens by the rows' length; money is for whoever knows the host's prices."""
+        tokens = tokens_of(data.splits.train, prompt_of(spec.params), self._task)
+        return Estimate(round(tokens * spec.evaluate_at[-1]), usd=None)
+
+    def preview(self, params: Params, examples: Sequence[Example], n: int) -> Sequence[Sequence[TokenView]]:
+        """None: only the host knows its tokens."""
+        return ()
+
+    def _suffix(self, key: str) -> str:
+        given = self._settings.suffix
+        return key if given is None else f"{given}-{key}"[-self._dialect.max_suffix :].lstrip("-_")
+
+    def _scores(
+        self, note: str, examples: Sequence[Example], is_stopped: Callable[[], bool]
+    ) -> Mapping[str, float | None]:
+        readings = self._readings(note, examples, is_stopped)
+        if len(readings) < len(examples):
+            return {}
+        words = words_of(wire_record.load_model(note).prompt, self._task)
+        labels = [example.label for example in examples]
+        made = score(self._task, labels, [reading.prediction for reading in readings], words)
+        coverages = [reading.coverage for reading in readings if reading.coverage is not None]
+        mean = math.fsum(coverages) / len(coverages) if coverages else None
+        return {**{f"val_{name}": value for name, value in made.items()}, COVERAGE: mean}
+
+    def _readings(self, model: str, examples: Sequence[Example], is_stopped: Callable[[], bool]) -> list[Reading]:
+        """Fewer than there are examples where nobody wants them any more."""
+        note = wire_record.load_model(model)
+        words = words_of(note.prompt, self._task)
+        asked = questions(examples, note.prompt, self._task)
+        readings: list[Reading] = []
+        try:
+            with self._answering(note.model, note.key, is_stopped) as name:
+                while name and len(readings) < len(asked) and not is_stopped():
+                    answers = self._gate.ask(name, asked[len(readings) : len(readings) + CHUNK])
+                    readings += [read(answer, words) for answer in answers]
+        except HostError as error:
+            raise as_failure(error) from error
+        return readings
+
+    @contextmanager
+    def _answering(self, model: str, key: str, is_stopped: Callable[[], bool]) -> Iterator[str]:
+        """The name by which the model answers, deployed for as long as the block runs; empty where it was stopped."""
+        if not self._dialect.needs_deployment:
+            yield model
+            return
+        name = _deployment_name(key or model[-8:])
+        try:
+            yield name if self._is_deployed(name, model, is_stopped) else ""
+        finally:
+            self._gate.discard("deployment", name)
+
+    def _is_deployed(self, name: str, model: str, is_stopped: Callable[[], bool]) -> bool:
+        """Wait for a place and for the deployment; False where it was stopped."""
+        if self._settings.azure is None:
+            raise ConfigError("trainer.azure: missing; a model answers only once it is deployed: say where")
+        until_s = self._clock.monotonic_s() + DEPLOY_S
+        while not is_stopped():
+            found = self._gate.deploy(name, model)
+            if found is not None and found.failure:
+                raise JobFailed(f"deployment {name} of {model}: {found.failure}", Fault.HOST)
+            if found is not None and found.is_ready:
+                return True
+            if self._clock.monotonic_s() > until_s:
+                raise RaysweepError(f"deployment {name} of {model}: not ready within {DEPLOY_S / 3600:g} h")
+            self._clock.sleep_s(DEPLOY_LOOK_S)
+        return False
+
+
+def _deployment_name(key: str) -> str:
+    return f"raysweep-{key}"

@@ -1,0 +1,238 @@
+"""One fine-tune at a host: watched, told as evaluations at the ends of epochs, cancelled there."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from raysweep.clock import Clock
+from raysweep.errors import Fault, JobFailed
+from raysweep.jobs import Evaluation, JobSpec, Progress
+from raysweep.trainers import wire_record
+from raysweep.trainers.host_errors import HostError, as_failure, fault_of_job
+from raysweep.trainers.hosted import Gate, HostedJob, Look, Point
+from raysweep.trainers.prompting import prompt_of
+from raysweep.trainers.wire_begin import Beginning
+from raysweep.trainers.wire_curve import Curve
+from raysweep.trainers.wire_metrics import read_result
+from raysweep.trainers.wire_record import End
+
+WAIT_S = 0.5
+"""Between two asks for a permit; a place in the queue is lost after half a minute of silence."""
+PATIENT_LOOKS = 2
+"""How often news of later steps comes before an epoch's missing loss is given up for its nearest."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one pass over the training rows is."""
+
+    n_train: int
+    tokens: int
+    batch_size: int | None
+
+
+Made = TypeVar("Made")
+Scorer = Callable[[str, Callable[[], bool]], Mapping[str, float | None]]
+"""Metrics of the model that a note tells of; ends early, with none, where the second says so."""
+
+
+class WireJob:
+    """Watches a job; what is handed out is in the folder's record or comes again from the host."""
+
+    def __init__(
+        self, spec: JobSpec, gate: Gate, beginning: Beginning, *, size: Size, scorer: Scorer, clock: Clock
+    ) -> None:
+        """Touches the host not yet."""
+        self._spec = spec
+        self._gate = gate
+        self._beginning = beginning
+        self._size = size
+        self._scorer = scorer
+        self._clock = clock
+        self._curve = Curve(n_epochs=round(spec.evaluate_at[-1]), n_train=size.n_train, batch_size=size.batch_size)
+        self._n_told = spec.n_evaluations
+        self._told: list[Evaluation] = []
+        self._version, self._n_points, self._n_late = 0, 0, 0
+        self._is_filled = False
+        self._end = beginning.record.end
+        self.id = beginning.record.job_id
+        self._cancelled = threading.Event()
+        self._turn = threading.Lock()
+
+    def begin(self) -> None:
+        """Find, adopt or make the job, if that can be done at once. Raises JobFailed, or HostError."""
+        if not self.id and not self._cancelled.is_set():
+            job = self._said(self._beginning.attempt)
+            self.id = job.id if job else ""
+            if job and self._cancelled.is_set():
+                self._gate.cancel(job.id)
+
+    def advance(self, timeout_s: float) -> Progress:
+        """Wait for the next epoch's end, the job's end, or the time-out."""
+        with self._turn:
+            until_s = self._clock.monotonic_s() + timeout_s
+            while True:
+                progress = self._step(until_s)
+                if progress is not None:
+                    return progress
+
+    def cancel(self) -> None:
+        """At the host; a job that has finished first is finished."""
+        if self._end is not None:
+            return
+        self._cancelled.set()
+        job = self._said(lambda: self._gate.cancel(self.id)) if self.id else None
+        if job is not None and job.has_succeeded:
+            self._cancelled.clear()
+        elif job is not None and job.is_final:
+            self._gate.release(job.id)
+
+    def _step(self, until_s: float) -> Progress | None:
+        """One look; None where there is nothing to tell yet, and time is left."""
+        if self._end is not None:
+            return self._handed_out(self._end)
+        left_s = max(0.0, until_s - self._clock.monotonic_s())
+        told = None
+        if self.id and not self._cancelled.is_set():
+            told = self._watch(left_s)
+        elif not self._cancelled.is_set():
+            self.begin()
+            self._cancelled.wait(0 if self.id else min(left_s, WAIT_S))
+        return told or (self._progress() if self._cancelled.is_set() or not left_s else None)
+
+    def _watch(self, timeout_s: float) -> Progress | None:
+        look = self._said(lambda: self._look(timeout_s))
+        self._take_in(look)
+        if self._cancelled.is_set():
+            return None
+        evaluation = self._next()
+        if evaluation is None and look.is_read_out:
+            return self._said(lambda: self._ended(look.job))
+        return self._progress(evaluation) if evaluation else None
+
+    def _look(self, timeout_s: float) -> Look:
+        return self._gate.watch(self.id, version=self._version, n_points=self._n_points, timeout_s=timeout_s)
+
+    def _take_in(self, look: Look) -> None:
+        self._version, self._n_points = look.version, look.n_points
+        self._curve.add(look.points)
+        if look.is_read_out:
+            self._curve.settle()
+        why = self._curve.diverged()
+        if why and not (look.job.is_final and not look.job.has_succeeded):
+            self._gate.cancel(self.id)
+            raise JobFailed(f"job {self.id}: {why}: it has diverged, and was cancelled", Fault.PARAMS)
+        is_late = self._has_more() and self._curve.has_passed(self._spec.evaluate_at[self._n_told])
+        self._n_late = self._n_late + 1 if is_late and look.points else self._n_late
+
+    def _has_more(self) -> bool:
+        """Whether an evaluation before the last is to come; the last comes with the end."""
+        return self._n_told < len(self._spec.evaluate_at) - 1
+
+    def _next(self, *, is_over: bool = False) -> Evaluation | None:
+        if not self._has_more():
+            return None
+        epoch = self._spec.evaluate_at[self._n_told]
+        point = self._curve.end_of(epoch)
+        if point is None and not is_over and self._n_late < PATIENT_LOOKS:
+            return None
+        return self._tell(self._evaluation(epoch, point or self._curve.nearest(epoch)))
+
+    def _tell(self, evaluation: Evaluation) -> Evaluation:
+        self._n_told += 1
+        self._n_late = 0
+        self._told.append(evaluation)
+        return evaluation
+
+    def _ended(self, job: HostedJob) -> Progress | None:
+        """A final job whose events are all read: what is still to be told of it, then its end."""
+        if job.has_succeeded:
+            self._fill(job)
+        evaluation = self._next(is_over=job.has_succeeded)
+        if evaluation is not None:
+            return self._progress(evaluation)
+        if job.has_succeeded:
+            return self._complete(job)
+        self._gate.release(job.id)
+        if job.error_code or job.status == "failed":
+            words = job.error or job.error_code or "the host does not say why"
+            raise JobFailed(f"job {job.id} failed at its host: {words}", fault_of_job(job.error_code, words))
+        raise JobFailed(f"job {job.id}: {job.status} at the host", Fault.HOST)
+
+    def _fill(self, job: HostedJob) -> None:
+        """What the events left out, from the checkpoints and then from the result file."""
+        ends = self._spec.evaluate_at
+        for source in () if self._is_filled else (self._checkpoints, self._result):
+            if all(self._curve.end_of(epoch) for epoch in ends):
+                break
+            self._curve.add(source(job), fill=True)
+            self._curve.settle()
+        self._is_filled = True
+
+    def _checkpoints(self, job: HostedJob) -> Sequence[Point]:
+        return self._gate.checkpoints(job.id)
+
+    def _result(self, job: HostedJob) -> Sequence[Point]:
+        return read_result(self._gate.result(job.result_files[0])) if job.result_files else ()
+
+    def _complete(self, job: HostedJob) -> Progress | None:
+        """Score the model, write the end down, and tell the last evaluation with it."""
+        note = wire_record.save_model(self._spec.folder, job.model or "", self._spec.key, prompt_of(self._spec.params))
+        scores = self._scorer(note, self._cancelled.is_set)
+        if self._cancelled.is_set():
+            return self._progress()
+        evaluations = []
+        for epoch in self._spec.evaluate_at:
+            point = self._curve.end_of(epoch) or self._curve.nearest(epoch)
+            evaluations.append(self._evaluation(epoch, point))
+        tokens = max(job.trained_tokens or 0, evaluations[-1].trained_tokens)
+        last = replace(evaluations[-1], trained_tokens=tokens, metrics={**evaluations[-1].metrics, **scores})
+        self._end = End(note, tokens, (*evaluations[:-1], last))
+        record = replace(self._beginning.record, end=self._end)
+        wire_record.save(self._spec.folder, record)
+        self._gate.release(job.id)
+        return None
+
+    def _handed_out(self, end: End) -> Progress:
+        """From the record; the host is not asked any more."""
+        evaluation = end.evaluations[self._n_told] if self._n_told < len(end.evaluations) else None
+        self._n_told += evaluation is not None
+        is_final = self._n_told >= len(end.evaluations)
+        epoch = self._spec.evaluate_at[-1] if is_final or evaluation is None else evaluation.epoch
+        return Progress(epoch, end.trained_tokens, evaluation, is_final, end.model if is_final else None)
+
+    def _evaluation(self, epoch: float, point: Point | None) -> Evaluation:
+        known = point or Point(0)
+        metrics = {
+            "val_loss": known.valid_loss if known.full_valid_loss is None else known.full_valid_loss,
+            "train_loss": known.train_loss,
+            "host_valid_loss": known.valid_loss,
+            "host_train_mean_token_accuracy": known.train_accuracy,
+            "host_valid_mean_token_accuracy": known.valid_accuracy,
+            "host_full_valid_mean_token_accuracy": known.full_valid_accuracy,
+        }
+        return Evaluation(epoch, round(epoch * self._size.n_train), round(epoch * self._size.tokens), metrics)
+
+    def _progress(self, evaluation: Evaluation | None = None) -> Progress:
+        epoch = max(self._curve.epoch(), evaluation.epoch if evaluation else 0.0)
+        return Progress(epoch, round(epoch * self._size.tokens), evaluation)
+
+    def _said(self, call: Callable[[], Made]) -> Made:
+        try:
+            return call()
+        except HostError as error:
+            raise as_failure(error) from error
+
+
+HOST_METRICS = frozenset(
+    {
+        "val_loss",
+        "train_loss",
+        "host_valid_loss",
+        "host_train_mean_token_accuracy",
+        "host_valid_mean_token_accuracy",
+        "host_full_valid_mean_token_accuracy",
+    }
+)
+"""What a host tells of a job at the ends of epochs."""

@@ -1,0 +1,98 @@
+"""From what hosts say of a job's steps to points, whatever they call things, and however they pack them."""
+
+import base64
+import binascii
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+from raysweep.trainers.hosted import Point
+
+Said = TypeVar("Said")
+
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "train_loss": ("train_loss", "training_loss"),
+    "train_accuracy": ("train_mean_token_accuracy", "train_accuracy", "training_token_accuracy"),
+    "valid_loss": ("valid_loss", "validation_loss"),
+    "valid_accuracy": ("valid_mean_token_accuracy", "validation_mean_token_accuracy", "validation_token_accuracy"),
+    "full_valid_loss": ("full_valid_loss", "full_validation_loss"),
+    "full_valid_accuracy": ("full_valid_mean_token_accuracy", "full_validation_mean_token_accuracy"),
+}
+"""What hosts call a metric, by our own word."""
+_STEP = re.compile(r"\bstep (\d+)(?:/(\d+))?", re.IGNORECASE)
+
+
+def point_of(values: Mapping[str, object], message: str = "") -> Point | None:
+    """The point that an event's data, a checkpoint's metrics or a row of a result file holds; None for none.
+
+    A step that the values leave out is read from the event's words. A blank, a null and a negative loss mean "not
+    measured"; NaN and infinity are kept, for they say that a run has diverged.
+    """
+    found = _STEP.search(message)
+    step = _number(values.get("step"))
+    if step is None:
+        step = float(found[1]) if found else None
+    measured = {
+        ours: next((number for name in theirs if (number := _measured(values.get(name))) is not None), None)
+        for ours, theirs in _NAMES.items()
+    }
+    if step is None or not math.isfinite(step) or all(value is None for value in measured.values()):
+        return None
+    total = _number(values.get("total_steps"))
+    if total is None and found and found[2]:
+        total = float(found[2])
+    return Point(int(step), int(total) if total and math.isfinite(total) else None, **measured)
+
+
+def read_result(content: bytes) -> tuple[Point, ...]:
+    """The points of a result file: CSV, plain or in base64. None where it is something else."""
+    text = _text(content)
+    if not text.lower().startswith("step,"):
+        try:
+            text = _text(base64.b64decode(content, validate=False))
+        except binascii.Error:
+            return ()
+    if not text.lower().startswith("step,"):
+        return ()
+    rows = csv.DictReader(io.StringIO(text))
+    made = (point_of({name: value for name, value in row.items() if name}) for row in rows)
+    return tuple(point for point in made if point)
+
+
+def merged(one: Point, other: Point) -> Point:
+    """Two points of one step as one; where both measured, the later word counts."""
+    return Point(
+        one.step,
+        _later(one.total_steps, other.total_steps),
+        _later(one.train_loss, other.train_loss),
+        _later(one.train_accuracy, other.train_accuracy),
+        _later(one.valid_loss, other.valid_loss),
+        _later(one.valid_accuracy, other.valid_accuracy),
+        _later(one.full_valid_loss, other.full_valid_loss),
+        _later(one.full_valid_accuracy, other.full_valid_accuracy),
+    )
+
+
+def _later(one: Said | None, other: Said | None) -> Said | None:
+    return one if other is None else other
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8-sig", errors="replace").strip()
+
+
+def _number(value: object) -> float | None:
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
+
+
+def _measured(value: object) -> float | None:
+    number = _number(value)
+    return None if number is not None and number < 0 else number

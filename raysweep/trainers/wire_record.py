@@ -1,0 +1,99 @@
+"""What a job at a host leaves in its folder: the intent before it is made, its id, and its end once it is known."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from raysweep.errors import DiskError
+from raysweep.jobs import Evaluation
+from raysweep.task import Prompt
+
+NAME, MODEL_NAME = "wire.json", "model.json"
+Kind = TypeVar("Kind")
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ended well."""
+
+    model: str
+    """The path of the model's note."""
+    trained_tokens: int
+    evaluations: tuple[Evaluation, ...]
+    """All of them."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One attempt."""
+
+    key: str
+    is_creating: bool = False
+    """Whether a create was sent whose answer is not known."""
+    job_id: str = ""
+    files: tuple[str, ...] = ()
+    """Those that the job was given."""
+    end: End | None = None
+
+
+@dataclass(frozen=True)
+class ModelNote:
+    """A tuned model, and how rows are put to it."""
+
+    model: str
+    """Its name at the host."""
+    key: str
+    prompt: Prompt
+
+
+def load(folder: Path, key: str) -> Record:
+    """What is known of the attempt; an empty record where the folder holds another's, or none."""
+    record = _read(folder / NAME, Record)
+    return record if record is not None and record.key == key else Record(key)
+
+
+def save(folder: Path, record: Record) -> None:
+    """In one move: a crash leaves the old record or the new one. Raises DiskError."""
+    _write(folder / NAME, asdict(record))
+
+
+def save_model(folder: Path, model: str, key: str, prompt: Prompt) -> str:
+    """Note a tuned model; the path of the note."""
+    path = folder / MODEL_NAME
+    _write(path, asdict(ModelNote(model, key, prompt)))
+    return str(path)
+
+
+def load_model(model: str) -> ModelNote:
+    """The note at the path; any other word is a model's own name at the host, with rows as they stand."""
+    path = Path(model)
+    note = _read(path, ModelNote) if path.suffix == ".json" else None
+    return note or ModelNote(model, "", Prompt())
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind | None:
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read: {error}; mend the disk") from error
+    except ValidationError:
+        _LOG.warning("%s: damaged; the host is asked instead", path)
+        return None
+
+
+def _write(path: Path, values: Mapping[str, object]) -> None:
+    half = path.with_suffix(".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(json.dumps(values), encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written: {error}; free space there") from error
