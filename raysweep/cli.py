@@ -152,6 +152,18 @@ def _assets(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _serve(arguments: Sequence[str]) -> int:
+    """Serve OpenAI's fine-tuning wire on this machine, for rehearsals."""
+    parser = _parser("serve", _serve)
+    try:
+        from raysweep.server.options import parse_options
+        from raysweep.server.serving import serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"serve: {error}; install raysweep[server]") from error
+    serve(parse_options(parser, arguments))
+    return 0
+
+
 def _schema(arguments: Sequence[str]) -> int:
     """Print the JSON schema of the settings, for editors."""
     _parser("schema", _schema).parse_args(arguments)
@@ -166,6 +178,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "reconcile": _reconcile,
     "check": _check,
     "assets": _assets,
+    "serve": _serve,
     "schema": _schema,
 }
 

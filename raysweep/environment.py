@@ -4,11 +4,24 @@ import os
 import sys
 from pathlib import Path
 
+SERVER_KEY = "RAYSWEEP_SERVER_API_KEY"
+"""Holds the key that `raysweep serve` lets calls in with."""
+
 
 def cache_folder() -> Path:
     """Where assets and caches live: $RAYSWEEP_CACHE, else ~/.cache/raysweep."""
     chosen = os.environ.get("RAYSWEEP_CACHE")
     return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "raysweep"
+
+
+def server_key() -> str | None:
+    """The key of the local server, where one is set."""
+    return os.environ.get(SERVER_KEY) or None
+
+
+def with_server_key(key: str) -> dict[str, str]:
+    """This process's variables, for a child that is a local server with that key."""
+    return {**os.environ, SERVER_KEY: key}
 
 
 def mark(name: str, value: str) -> None:
