@@ -17,7 +17,7 @@ from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.config.identity import SESSION_SETTINGS
 from raysweep.config.load import shipped_names
-from raysweep.errors import RaysweepError
+from raysweep.errors import ConfigError, RaysweepError
 
 USAGE_CODE = 2
 """The exit code of bad input."""
@@ -156,7 +156,7 @@ def _assets(arguments: Sequence[str]) -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     """Serve OpenAI's fine-tuning wire on this machine, for rehearsals."""
-    parser = _parser("serve", _serve)
+    parser = command_parser("serve", _serve)
     try:
         from raysweep.server.options import parse_options
         from raysweep.server.serving import serve

@@ -17,13 +17,13 @@ from raysweep.testing.chaos_check import (
     Evidence,
     check,
     gather,
-    host_is_clear,
     once,
     prefixes,
     rungs_are_the_ledgers,
     same_results,
     tables_are_the_ledgers,
 )
+from raysweep.testing.chaos_host import FolderHost, host_is_clear
 from raysweep.testing.chaos_progress import Progress
 from raysweep.testing.chaos_schedule import OF_THE_DRIVER, Action, Place, Pruning, Schedule, Strike, make_schedule
 from raysweep.testing.chaos_settings import settings, write_reviews
@@ -53,7 +53,7 @@ def asha(tmp_path_factory):
     """The folder of a sweep in which some trials were pruned."""
     folder = tmp_path_factory.mktemp("asha")
     sweep = replace(sweep_of(Pruning.ASHA), n_trials=6, concurrency=2, has_host=False, has_failure=False)
-    tree = settings(sweep, "synthetic", data=write_reviews(folder / "reviews.csv"), host=folder / "host")
+    tree = settings(sweep, "synthetic", data=write_reviews(folder / "reviews.csv"), host=str(folder / "host"))
     run_sweep(parse(tree, "test"), Options(folder=folder / "sweep", runner=ProcessRunner()))
     return folder / "sweep"
 
@@ -118,7 +118,7 @@ def test_an_undisturbed_sweep_has_no_problem(asha, tmp_path):
     assert [] == [*once(found), *tables_are_the_ledgers(found), *same_results(found, found), *prefixes(found, found)]
     config = load_config(asha / CONFIG_NAME)
     assert [] == list(rungs_are_the_ledgers(found.entries, make_ready(config).make_pruner(), config))
-    assert [] == check(asha, asha, is_compared=False, host=tmp_path / "none")
+    assert [] == check(asha, asha, is_compared=False, host=FolderHost(tmp_path / "none"))
 
 
 def test_a_value_that_differs_in_its_last_bit_is_found(asha):

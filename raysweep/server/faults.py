@@ -81,12 +81,12 @@ class JobRule(_Section):
     nth: tuple[int, ...] = ()
     """None named: all."""
     where: Mapping[str, str] = {}
-    """Pairs that the job's metadata must have."""
+    """Pairs that the job's metadata must have, with * in a value for any text."""
 
     def matches(self, job: Job) -> bool:
         """Whether it strikes this job."""
         said = job.order.metadata or {}
-        fits = all(said.get(name) == value for name, value in self.where.items())
+        fits = all(fnmatch.fnmatchcase(said.get(name, ""), value) for name, value in self.where.items())
         return fits and (not self.nth or job.number in self.nth)
 
 

@@ -19,6 +19,7 @@ import yaml
 from raysweep.errors import RaysweepError
 from raysweep.testing.chaos_check import check
 from raysweep.testing.chaos_driver import MODULES, Orders, drive
+from raysweep.testing.chaos_host import Host, make_host
 from raysweep.testing.chaos_scene import Played, Scene
 from raysweep.testing.chaos_schedule import Place, Pruning, Schedule, Sweep, make_schedule
 from raysweep.testing.chaos_settings import settings, write_reviews
@@ -68,11 +69,15 @@ class Stage:
         shutil.rmtree(folder, ignore_errors=True)
         is_compared = schedule.sweep.pruning is Pruning.ASHA
         twin = self._left_alone(replace(schedule.sweep, pruning=Pruning.NONE) if is_compared else schedule.sweep)
-        orders = self._orders(schedule.sweep, folder, schedule.place)
-        played = Scene(schedule, orders, self._nursery).play()
+        host = make_host(self._trainer, folder / "host", schedule.sweep, schedule)
+        try:
+            orders = self._orders(schedule.sweep, folder, schedule.place, host)
+            played = Scene(schedule, orders, self._nursery, host).play()
+        finally:
+            host.close()
         if not played.problems:
             try:
-                played.problems += check(orders.folder, twin, is_compared=is_compared, host=folder / "host")
+                played.problems += check(orders.folder, twin, is_compared=is_compared, host=host)
             except (OSError, RaysweepError) as error:
                 played.problems.append(f"not everything is there: {error}")
         if not played.problems:
@@ -84,24 +89,33 @@ class Stage:
         if sweep not in self._undisturbed:
             folder = self._folder / f"undisturbed_{len(self._undisturbed):03d}"
             shutil.rmtree(folder, ignore_errors=True)
-            orders = self._orders(sweep, folder, Place.PROCESSES)
-            child = self._nursery.spawn(partial(drive, orders), "driver")
+            host = make_host(self._trainer, folder / "host", sweep)
             try:
-                word = child.link.recv() if child.link.poll(UNDISTURBED_S) else "it takes too long"
-            except EOFError:
-                word = "its process died"
+                orders = self._orders(sweep, folder, Place.PROCESSES, host)
+                word = self._driven(orders)
             finally:
-                child.kill()
-                child.link.close()
+                host.close()
             if word:
                 raise ChildProcessError(f"{folder}: the sweep does not even end when left alone: {word}")
             self._undisturbed[sweep] = orders.folder
         return self._undisturbed[sweep]
 
-    def _orders(self, sweep: Sweep, folder: Path, place: Place) -> Orders:
-        folder.mkdir(parents=True)
-        tree = settings(sweep, self._trainer, data=self._data, host=folder / "host", base=self._base)
-        return Orders(folder / "sweep", tree, place, folder.name, self._trainer, folder / "driver.log")
+    def _driven(self, orders: Orders) -> str:
+        """The word with which the driver ends."""
+        child = self._nursery.spawn(partial(drive, orders), "driver")
+        try:
+            return str(child.link.recv()) if child.link.poll(UNDISTURBED_S) else "it takes too long"
+        except EOFError:
+            return "its process died"
+        finally:
+            child.kill()
+            child.link.close()
+
+    def _orders(self, sweep: Sweep, folder: Path, place: Place, host: Host) -> Orders:
+        folder.mkdir(parents=True, exist_ok=True)
+        tree = settings(sweep, self._trainer, data=self._data, host=host.address, base=self._base)
+        log = folder / "driver.log"
+        return Orders(folder / "sweep", tree, place, folder.name, self._trainer, log, host.variables)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -134,6 +148,8 @@ def line(result: Result) -> str:
     strikes = "; ".join(f"{one.action} at {one.count} {one.entry} +{one.delay_s:.2f} s" for one in schedule.strikes)
     what = f"{sweep.pruning}, {sweep.search}, {sweep.n_trials} trials by {sweep.concurrency}"
     what += (", host" if sweep.has_host else "") + (", a failure" if sweep.has_failure else "")
+    what += f", {sweep.failure}" if sweep.failure else ""
+    strikes = ", ".join((*schedule.misfortunes, "")) + strikes
     end = f"FAILED: {result.problems[0]}" if result.problems else "ok"
     played = result.played
     said = f"{played.struck.total()} struck, {played.n_sessions} sessions, {result.wall_s:.1f} s"
@@ -167,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m raysweep.testing.chaos", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--trainer", default="synthetic", help="synthetic, lora, or a plug-in's kind")
+    parser.add_argument("--trainer", default="synthetic", help="synthetic, lora, wire, or a plug-in's kind")
     parser.add_argument("--n", type=int, default=200, help="how many schedules, from 0 on")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--only", type=int, help="the index of the one schedule to play")

@@ -1,6 +1,7 @@
 """What must be true of a sweep that was struck and resumed, against the same left alone; problems are said in words."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from raysweep import ledger
 from raysweep.config import SweepConfig, load_config
-from raysweep.entries import Entry, Evaluated, SweepEnded, SweepStarted, TrialEnded, TrialProposed
+from raysweep.entries import Entry, Evaluated, SweepEnded, TrialEnded, TrialProposed
 from raysweep.folder import CONFIG_NAME
 from raysweep.frames import evaluations_table, trials_table
 from raysweep.jobs import Outcome
@@ -16,7 +17,7 @@ from raysweep.plan import budget_epochs
 from raysweep.preflight import make_ready
 from raysweep.search.prune import Pruner, Stop
 from raysweep.state import SweepState, fold
-from raysweep.trainers.synthetic_host import HostedJob, Status, SyntheticHost
+from raysweep.testing.chaos_host import Host
 
 Row = Mapping[str, object]
 
@@ -24,6 +25,9 @@ MAY_DIFFER = frozenset(
     ("attempts", "attempt", "interruptions", "job_id", "host", "started_at", "ended_at", "duration_s", "at", "model")
 )
 """Columns that say how a sweep came to its results, not what they are. That there is a model, or none, must agree."""
+
+
+_JOB_ID = re.compile(r"ftjob-\w+")
 
 
 @dataclass(frozen=True)
@@ -120,18 +124,7 @@ def tables_are_the_ledgers(found: Evidence) -> Iterator[str]:
             yield f"{name}.parquet is not what the ledger gives"
 
 
-def host_is_clear(folder: Path, sweep_id: str) -> Iterator[str]:
-    """At the folder that plays a host no job was made twice, and none of the sweep's runs on."""
-    host = SyntheticHost(folder, listing_lag_s=0.0)
-    for made in sorted((folder / "creates").glob(f"{sweep_id}-*")):
-        n_creates = len(made.read_text(encoding="utf-8").splitlines())
-        if n_creates > 1:  # none where its maker died before it could note it
-            yield f"{made.name}: made {n_creates} times at the host"
-    listed: list[HostedJob] = list(host.listed(sweep_id))
-    yield from (f"{job.key}: still runs at the host" for job in listed if host.status(job) is Status.RUNNING)
-
-
-def check(folder: Path, undisturbed: Path, *, is_compared: bool, host: Path) -> list[str]:
+def check(folder: Path, undisturbed: Path, *, is_compared: bool, host: Host) -> list[str]:
     """Every problem of the sweep in `folder`.
 
     `undisturbed` is the same sweep, left alone; where trials are compared (`is_compared`), the same without pruning.
@@ -141,14 +134,7 @@ def check(folder: Path, undisturbed: Path, *, is_compared: bool, host: Path) -> 
     problems += prefixes(found, other) if is_compared else same_results(found, other)
     config = load_config(folder / CONFIG_NAME)
     problems += rungs_are_the_ledgers(found.entries, make_ready(config).make_pruner(), config)
-    if host.is_dir():
-        problems += host_is_clear(host, _sweep_id(found))
-    return problems
-
-
-def _sweep_id(found: Evidence) -> str:
-    first = found.entries[0]
-    return first.sweep_id if isinstance(first, SweepStarted) else ""
+    return [*problems, *host.problems(found.entries)]
 
 
 def _same_rows(name: str, found: Sequence[Row], other: Sequence[Row]) -> Iterator[str]:
@@ -157,11 +143,16 @@ def _same_rows(name: str, found: Sequence[Row], other: Sequence[Row]) -> Iterato
     for row, twin in zip(found, other, strict=False):
         where = f"{name}, trial {row['trial']}"
         for column in sorted({*row, *twin} - MAY_DIFFER):
-            mine, theirs = row.get(column), twin.get(column)
+            mine, theirs = _unnamed(row.get(column)), _unnamed(twin.get(column))
             if repr(mine) != repr(theirs):
                 yield f"{where}: {column} is {mine!r}, undisturbed {theirs!r}"
         if (row.get("model") is None) != (twin.get("model") is None):
             yield f"{where}: model is {row.get('model')!r}, undisturbed {twin.get('model')!r}"
+
+
+def _unnamed(value: object) -> object:
+    """The value without a host's ids of jobs, which differ."""
+    return _JOB_ID.sub("ftjob", value) if isinstance(value, str) else value
 
 
 def _same_finals(found: Evidence, other: Evidence) -> Iterator[str]:

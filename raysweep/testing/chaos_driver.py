@@ -4,7 +4,7 @@ import os
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -44,6 +44,8 @@ class Orders:
     trainer: str
     log: Path
     """Where what it prints is added."""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of its environment: a host's key."""
 
 
 def drive(orders: Orders, link: Connection) -> None:
@@ -52,7 +54,8 @@ def drive(orders: Orders, link: Connection) -> None:
     That is an empty one for a sweep that ended, whatever the reason, else the error's.
     """
     _print_to(orders.log)
-    environment.mark(MARK, orders.mark)
+    for name, value in {MARK: orders.mark, **orders.variables}.items():
+        environment.mark(name, value)
     die_with(link)
     try:
         with _options(orders) as options:

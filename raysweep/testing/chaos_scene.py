@@ -14,9 +14,10 @@ from raysweep.errors import RaysweepError
 from raysweep.folder import read_past
 from raysweep.ledger import FILE_NAME
 from raysweep.testing.chaos_driver import Orders, drive
+from raysweep.testing.chaos_host import Host
 from raysweep.testing.chaos_processes import kill, strike, wait_for_none
 from raysweep.testing.chaos_progress import Progress
-from raysweep.testing.chaos_schedule import Action, Place, Schedule, Strike
+from raysweep.testing.chaos_schedule import WIRE, Action, Place, Schedule, Strike
 from raysweep.testing.nursery import Child, Nursery
 
 POLL_S = 0.01
@@ -52,8 +53,9 @@ class Played:
 class Scene:
     """A schedule, and where it is played."""
 
-    def __init__(self, schedule: Schedule, orders: Orders, nursery: Nursery) -> None:
+    def __init__(self, schedule: Schedule, orders: Orders, nursery: Nursery, host: Host) -> None:
         """`orders` are those of the first session."""
+        self._host = host
         self._schedule = schedule
         self._orders = orders
         self._nursery = nursery
@@ -95,7 +97,7 @@ class Scene:
     def _watch(self, child: Child, ledger: "_LedgerEnd", struck: list[Action]) -> str | None:
         """The driver's last word, while it is struck."""
         limit_s = SESSION_S[self._orders.place] * (1 + self._schedule.sweep.n_trials / 4)
-        limit_s *= 1 if self._orders.trainer == "synthetic" else REAL_TRAINER
+        limit_s *= 1 if self._orders.trainer in ("synthetic", WIRE) else REAL_TRAINER
         until_s = time.monotonic() + limit_s
         while time.monotonic() < until_s:
             try:
@@ -119,6 +121,10 @@ class Scene:
         return None
 
     def _strike(self, action: Action, driver: int) -> bool:
+        if action is Action.SERVER:
+            self._host.restart()
+            self._played.struck[action] += 1
+            return True
         until_s = time.monotonic() + TARGET_S[self._orders.place]
         while not strike(action, driver, self._orders.mark, self._dice):
             if time.monotonic() > until_s:

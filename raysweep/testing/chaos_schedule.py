@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from raysweep.testing.chaos_misfortune import FAILURES, NAMES, NEEDS_CURVES, STUCK
+
+WIRE = "wire"
+"""The trainer whose jobs live at a server."""
 RAY_IN = 5
 """One schedule in so many runs through Ray, and of those one in RAYLET_IN loses a raylet: 40 and 10 of 200."""
 RAYLET_IN = 4
@@ -42,6 +46,8 @@ class Action(StrEnum):
     """Without Ray: every process that works for the driver."""
     NODE = "raylet of a node SIGKILL"
     HEAD = "raylet of the only node SIGKILL"
+    SERVER = "server SIGKILL and start"
+    """Only of trainers whose jobs live at one."""
 
 
 OF_THE_DRIVER = (Action.SIGINT, Action.SIGTERM, Action.SIGKILL)
@@ -86,6 +92,8 @@ class Sweep:
     """Whether jobs outlive their makers, where the trainer can do both."""
     has_failure: bool
     """Whether one trial fails by its params, where the trainer can be told so."""
+    failure: str = ""
+    """How one trial fails at a host of the wire; empty for not at all."""
 
 
 @dataclass(frozen=True)
@@ -97,30 +105,35 @@ class Schedule:
     sweep: Sweep
     place: Place
     strikes: tuple[Strike, ...]
+    misfortunes: tuple[str, ...] = ()
+    """What a host of the wire does wrong meanwhile."""
 
 
 def make_schedule(seed: int, index: int, *, trainer: str) -> Schedule:
     """Schedule number `index`; the same whatever else is run."""
     dice = random.Random(f"{seed} {index} {trainer}")
-    sweep = make_sweep(seed, dice.randrange(N_SWEEPS if trainer == "synthetic" else 4), trainer=trainer)
+    sweep = make_sweep(seed, dice.randrange(N_SWEEPS if trainer in ("synthetic", WIRE) else 4), trainer=trainer)
     place, first = _place(index)
     if place is not Place.PROCESSES:  # whose actors take seconds to start
         sweep = replace(sweep, n_trials=min(sweep.n_trials, RAY_TRIALS), concurrency=min(sweep.concurrency, 2))
     n_strikes = dice.choice((1, 1, 2, 3))
     strikes: list[Strike] = []
     for _ in range(n_strikes):
-        strikes.append(_strike(dice, place, sweep, strikes[-1].action if strikes else None))
+        strikes.append(_strike(dice, place, sweep, strikes[-1].action if strikes else None, trainer=trainer))
     if first is not None:
         # Late enough that the cluster is there, early enough that the sweep is not over.
         strikes = [Strike(first, "Evaluated", dice.randint(1, 3), dice.uniform(0.0, 0.3)), *strikes[:1]]
-    return Schedule(seed, index, sweep, place, tuple(strikes))
+    misfortunes = _misfortunes(dice, sweep) if trainer == WIRE else ()
+    if STUCK & {*misfortunes}:
+        strikes = [Strike(Action.SERVER, "JobAccepted", 2, 0.5), *strikes[:1]]  # trial 1 has one by then, or waits
+    return Schedule(seed, index, sweep, place, tuple(strikes), misfortunes)
 
 
 def make_sweep(seed: int, number: int, *, trainer: str) -> Sweep:
     """Sweep number `number` of the seed: as many of each pruning as of the others."""
     dice = random.Random(f"sweep {seed} {number} {trainer}")
     pruning = tuple(Pruning)[number % 3]
-    is_small = trainer != "synthetic"
+    is_small = trainer not in ("synthetic", WIRE)
     return Sweep(
         number=number,
         pruning=pruning,
@@ -130,7 +143,14 @@ def make_sweep(seed: int, number: int, *, trainer: str) -> Sweep:
         seed=dice.randrange(1000),
         has_host=dice.random() < 0.3,
         has_failure=dice.random() < 0.3,
+        failure=dice.choice(("", "", *FAILURES)) if trainer == WIRE else "",
     )
+
+
+def _misfortunes(dice: random.Random, sweep: Sweep) -> tuple[str, ...]:
+    """One or two things that go wrong at the host; those that hide curves only where nothing is pruned by them."""
+    never = NEEDS_CURVES if sweep.pruning is not Pruning.NONE else frozenset()
+    return tuple(dice.sample([name for name in NAMES if name not in never], dice.choice((0, 1, 1, 2))))
 
 
 def _place(index: int) -> tuple[Place, Action | None]:
@@ -143,10 +163,11 @@ def _place(index: int) -> tuple[Place, Action | None]:
     return (Place.RAY_NODES, Action.NODE) if turn // RAYLET_IN % 2 == 0 else (Place.RAY, Action.HEAD)
 
 
-def _strike(dice: random.Random, place: Place, sweep: Sweep, before: Action | None) -> Strike:
+def _strike(dice: random.Random, place: Place, sweep: Sweep, before: Action | None, *, trainer: str) -> Strike:
     """A blow at a moment that is likely to come: after `before`, in this sweep."""
     of_trials = (Action.ACTOR, Action.ACTOR, Action.MACHINE) if place is Place.PROCESSES else (Action.ACTOR,) * 2
-    action = dice.choice((*OF_THE_DRIVER, Action.SIGKILL, *of_trials))
+    of_hosts = (Action.SERVER, Action.SERVER) if trainer == WIRE else ()
+    action = dice.choice((*OF_THE_DRIVER, Action.SIGKILL, *of_trials, *of_hosts))
     never = set()
     if before is None or before in OF_THE_DRIVER:
         never.add("TrialInterrupted")

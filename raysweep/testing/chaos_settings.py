@@ -4,7 +4,8 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-from raysweep.testing.chaos_schedule import Pruning, Sweep
+from raysweep.testing.chaos_misfortune import LAG_S
+from raysweep.testing.chaos_schedule import WIRE, Pruning, Sweep
 
 _WORDS = (
     ("awful", "boring", "dreadful", "dull"),
@@ -14,21 +15,22 @@ _WORDS = (
     ("superb", "brilliant", "moving", "splendid"),
 )
 _THINGS = ("plot", "cast", "music", "ending", "camera", "script", "pace", "sound", "actor", "scene")
+WIRE_MODEL = "gpt-4.1-mini-2025-04-14"
 BASE_SECTIONS = ("trainer", "task", "data", "space")
 """What somebody else's settings replace, for a trainer that needs data or params of its own."""
 
 
 def settings(
-    sweep: Sweep, trainer: str, *, data: Path, host: Path, base: Mapping[str, object] | None = None
+    sweep: Sweep, trainer: str, *, data: Path, host: str, base: Mapping[str, object] | None = None
 ) -> dict[str, object]:
-    """A sweep's settings as a tree. `host` is the folder of a host, should the sweep have one."""
+    """A sweep's settings as a tree. `host` is where a host is, should the sweep have one: a folder, a URL."""
     made: dict[str, object] = {
         "name": f"chaos {sweep.number}",
         "trainer": _trainer(sweep, trainer, host),
         "task": {"kind": "rating", "labels": ["1", "2", "3", "4", "5"]},
         "data": {"source": str(data), "prompt": "text", "completion": "stars"},
-        "space": {"learning_rate": {"kind": "loguniform", "low": 1e-5, "high": 1e-2}, "n_epochs": _epochs(trainer)},
-        "evaluation": {"every_epochs": 0.5},
+        "space": _space(trainer),
+        "evaluation": {"every_epochs": 1.0 if trainer == WIRE else 0.5},
     }
     made |= {name: base[name] for name in BASE_SECTIONS if base and name in base}
     search = {"kind": "hyperopt", "ordered": True} if sweep.search == "hyperopt" else {"kind": "random"}
@@ -56,24 +58,32 @@ def write_reviews(path: Path, n_rows: int = 120) -> Path:
     return path
 
 
-def _epochs(trainer: str) -> float:
-    return 2 if trainer == "synthetic" else 1.5
+def _space(trainer: str) -> dict[str, object]:
+    rate, low, high = ("learning_rate_multiplier", 0.05, 50) if trainer == WIRE else ("learning_rate", 1e-5, 1e-2)
+    n_epochs = 2 if trainer in ("synthetic", WIRE) else 1.5
+    fixed = {"batch_size": 8} if trainer == WIRE else {}
+    return {rate: {"kind": "loguniform", "low": low, "high": high}, "n_epochs": n_epochs, **fixed}
 
 
-def _trainer(sweep: Sweep, trainer: str, host: Path) -> dict[str, object]:
+def _trainer(sweep: Sweep, trainer: str, host: str) -> dict[str, object]:
     if trainer == "lora":
         return {"kind": "lora", "model": "minilm-l6", "device": "cpu", "max_length": 32, "max_bad_evaluations": 99}
+    if trainer == WIRE:
+        return {"kind": WIRE, "host": "raysweep", "base_url": host, "model": WIRE_MODEL, "listing_lag_s": LAG_S}
     if trainer != "synthetic":
         return {"kind": trainer}
     made: dict[str, object] = {"kind": "synthetic", "epoch_s": 0.2}
     if sweep.has_failure:
         made["faults"] = {1: "nan"}
     if sweep.has_host:
-        made |= {"host": str(host), "listing_lag_s": 0.1}
+        made |= {"host": host, "listing_lag_s": 0.1}
     return made
 
 
 def _early_stopping(pruning: Pruning, trainer: str) -> dict[str, object]:
+    if trainer == WIRE and pruning is not Pruning.NONE:
+        judged = {"kind": "asha", "eta": 2} if pruning is Pruning.ASHA else {"kind": "threshold", "values": [0.6]}
+        return {**judged, "metric": "val_loss", "rungs": [1.0]}
     match pruning:
         case Pruning.NONE:
             return {"kind": "none"}
