@@ -145,6 +145,13 @@ class SweepState:
         """Whether it was scored after the search already."""
         return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.finals)
 
+    def lacks_finals(self, *, test: bool, baseline: bool) -> bool:
+        """Whether the best model, where there is one, or the baseline is still to be scored, so far as it is wanted."""
+        best = self.best
+        has_model = best is not None and best.ended is not None and best.ended.model is not None
+        lacks_test = test and best is not None and has_model and not self.is_scored("best", "test", best.number)
+        return lacks_test or (baseline and not self.is_scored("tfidf", "test", None))
+
     def apply(self, entry: Entry) -> "SweepState":
         """The state after one more entry; raises KeyError for a trial that was never proposed."""
         return replace(self._after(entry), at=entry.at)
