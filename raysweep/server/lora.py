@@ -73,6 +73,7 @@ class LoraEngine:
             seed=job.order.seed,
             train=data.train.chats,
             validation=data.validation.chats if data.validation else (),
+            seen_step=job.step,
         )
         self._children[job.id] = self._start(lora_tasks.train, work)
         if job.status is Status.PAUSING:

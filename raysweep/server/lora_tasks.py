@@ -24,6 +24,8 @@ class Work:
     seed: int
     train: tuple[Chat, ...]
     validation: tuple[Chat, ...]
+    seen_step: int = 0
+    """The last step that the server knows of; what was measured after it is told again."""
 
 
 def train(link: Connection, work: Work) -> None:

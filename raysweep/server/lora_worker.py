@@ -1,11 +1,13 @@
 """What the lora engine's child processes do: train one job, or answer chats. They die with the server."""
 
+import json
 import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 
@@ -80,9 +82,16 @@ def _reports(work: Work, paused: threading.Event) -> Iterator[Report]:
     train_rows, validation = (_tokens(tokenizer, chats) for chats in (work.train, work.validation))
     plan = work.plan
     chat_plan = ChatPlan(
-        work.model, work.adapter, _params(plan.hyperparameters), work.seed, plan.n_steps, plan.steps_per_epoch
+        work.model,
+        work.adapter,
+        hyperparameters_as_params(plan.hyperparameters),
+        work.seed,
+        plan.n_steps,
+        plan.steps_per_epoch,
     )
     training = ChatTraining(chat_plan, train_rows, work.folder)
+    measured = Measurements(work.folder, training.step_number)
+    yield from (report for report in measured.kept if report.step > work.seen_step)
     while not training.is_done:
         values = _named("train", training.step())
         step = training.step_number
@@ -92,6 +101,7 @@ def _reports(work: Work, paused: threading.Event) -> Iterator[Report]:
             values |= _named("valid", _last(training.measure(sample)))
         if validation and is_epoch_end:
             values |= _named("full_valid", _last(training.measure(validation)))
+        measured.add(Stepped(step, values))
         if is_epoch_end:
             training.save_adapter()
         if is_epoch_end or step % SAVE_EVERY == 0 or paused.is_set():
@@ -103,6 +113,24 @@ def _reports(work: Work, paused: threading.Event) -> Iterator[Report]:
     steps = range(plan.steps_per_epoch, plan.n_steps + 1, plan.steps_per_epoch)
     kept = tuple(Snapshot(step, str(work.folder / f"step-{step}")) for step in steps[-KEPT_EPOCHS:])
     yield Finished(kept, training.n_tokens * plan.n_steps // plan.steps_per_epoch)
+
+
+class Measurements:
+    """What was measured at each step, in the job's folder: a server that dies may not have heard of the last ones."""
+
+    def __init__(self, folder: Path, last_step: int) -> None:
+        """Those of later steps than the last one that the training goes on from are forgotten: they come again."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "measurements.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        self.kept = [Stepped(step, json.loads(lines[step - 1])) for step in range(1, last_step + 1)]
+        path.write_text("".join(f"{line}\n" for line in lines[:last_step]), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, report: Stepped) -> None:
+        """Written before the state is: where the state is, its measurements are too."""
+        self._file.write(json.dumps(dict(report.values)) + "\n")
+        self._file.flush()
 
 
 def _tokens(tokenizer: ChatTokenizer, chats: Sequence[Chat]) -> list[ChatTokens]:
@@ -121,7 +149,7 @@ def _named(what: str, measured: Measured) -> dict[str, float]:
     return {f"{what}_loss": round(measured.loss, 6), f"{what}_mean_token_accuracy": round(measured.accuracy, 6)}
 
 
-def _params(settings: Mapping[str, Number]) -> LoraParams:
+def hyperparameters_as_params(settings: Mapping[str, Number]) -> LoraParams:
     """The wire's words in the engine's."""
     rank = int(settings.get("lora_r", 8))
     return LoraParams(
