@@ -76,19 +76,22 @@ class ChatTraining:
         return self.step_number >= self.plan.n_steps
 
     def step(self) -> Measured:
-        """One optimiser step. Raises JobFailed when the loss or its gradient is not finite."""
+        """One optimiser step. Raises JobFailed when the loss, its gradient or the step itself is not finite."""
         params = self.plan.params
         torch.manual_seed(self.plan.seed * 1_000_003 + self.step_number)  # of the dropout, the same after a restart
         self._model.train()
         loss, measured = self._loss([self._chats[row] for row in self._rows()])
-        self._check_finite(measured.loss)
+        self._check_finite("loss", measured.loss)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         norm = torch.nn.utils.clip_grad_norm_(self._trainable.values(), params.max_grad_norm or math.inf)
-        self._check_finite(float(norm))
+        self._check_finite("gradient's norm", float(norm))
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        self._optimizer.step()
+        try:
+            self._optimizer.step()
+        except OverflowError as error:  # the rate itself is more than a weight can hold
+            raise self._too_high("step", math.inf) from error
         self.step_number += 1
         return measured
 
@@ -150,11 +153,14 @@ class ChatTraining:
         done = (self.step_number - n_warm) / max(1, self.plan.n_steps - n_warm)
         return self.plan.params.learning_rate * (1 - done)
 
-    def _check_finite(self, value: float) -> None:
+    def _check_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):
-            rate = self.plan.params.learning_rate
-            reason = f"the loss became {value} at step {self.step_number + 1}: a learning rate of {rate:g} is too high"
-            raise JobFailed(reason, Fault.PARAMS)
+            raise self._too_high(what, value)
+
+    def _too_high(self, what: str, value: float) -> JobFailed:
+        rate = self.plan.params.learning_rate
+        reason = f"the {what} became {value} at step {self.step_number + 1}: a learning rate of {rate:g} is too high"
+        return JobFailed(reason, Fault.PARAMS)
 
     def _restore(self) -> None:
         state = load_state(self._folder / STATE, self._digest())

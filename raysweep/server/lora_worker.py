@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -43,6 +44,9 @@ def train(link: Connection, work: Work) -> None:
         link.send(Broke(JobError("training_failed", failure.reason)))
     except RaysweepError as error:
         link.send(Broke(JobError("server_error", str(error))))
+    except Exception as error:  # noqa: BLE001  # the border of the process: the job is to say what happened
+        traceback.print_exc()
+        link.send(Broke(JobError("server_error", f"{type(error).__name__}: {error}")))
 
 
 def answer(link: Connection, model: str) -> None:
