@@ -88,10 +88,8 @@ class ChatTraining:
         self._check_finite("gradient's norm", float(norm))
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        try:
-            self._optimizer.step()
-        except OverflowError as error:  # the rate itself is more than a weight can hold
-            raise self._too_high("step", math.inf) from error
+        self._check_finite("step", float(torch.tensor(1e3 * self._learning_rate(), dtype=torch.float32)))
+        self._optimizer.step()
         self.step_number += 1
         return measured
 

@@ -125,7 +125,7 @@ def _faults(desk: Desk, request: Request) -> list[LostReply | LostCall | Slow | 
     struck = []
     for place, rule in enumerate(faults.calls):
         if rule.matches(request.method, relative(request.url.path)):
-            name = f"{place} {rule.kind} {rule.on}"
+            name = f"{place} {rule.kind} {rule.call}"
             desk.counts[name] = desk.counts.get(name, 0) + 1
             desk.host.store.save([Count(name, desk.counts[name])])
             if not rule.nth or desk.counts[name] in rule.nth:
