@@ -96,7 +96,7 @@ def answered(desk: Desk, handler: Handler, *, status: int = 200) -> Callable[[Re
             response = json_response({"error": refusal.error}, refusal.status, refusal.headers)
         except RaysweepError as error:
             logger.exception("%s %s", request.method, request.url.path)
-            response = json_response({"error": _server_error(str(error))}, 500)
+            response = json_response({"error": server_error(str(error))}, 500)
         if any(isinstance(fault, LostReply) for fault in faults):
             return _dropped(desk, request)
         await asyncio.sleep(sum(fault.slow_s for fault in faults if isinstance(fault, Slow)))
@@ -167,5 +167,6 @@ def _headed(response: Response, desk: Desk, *, took_s: float) -> Response:
     return response
 
 
-def _server_error(message: str) -> dict[str, object]:
+def server_error(message: str) -> dict[str, object]:
+    """The four fields of a 500."""
     return {"message": message, "type": "server_error", "param": None, "code": "server_error"}
