@@ -99,8 +99,12 @@ def _engine(settings: Settings, folder: Path) -> Engine:
 
     named = Path(settings.model)
     if not named.is_dir() and settings.model not in ASSETS:
-        raise ConfigError(f"--model {settings.model}: neither a folder nor one of {', '.join(ASSETS)}")
+        raise ConfigError(f"--model {settings.model}: neither a folder nor a bundled model, such as smollm2-135m")
     model = named if named.is_dir() else assets.path(settings.model)
+    if not (model / "config.json").is_file() or "CausalLM" not in (model / "config.json").read_text(encoding="utf-8"):
+        raise ConfigError(
+            f"--model {settings.model}: not a causal model's folder: its config.json names no …ForCausalLM"
+        )
     return LoraEngine(str(model.absolute()), folder.absolute() / "lora")
 
 
