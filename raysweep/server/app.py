@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from raysweep.errors import RaysweepError
 from raysweep.server import routes_admin, routes_azure, routes_files, routes_jobs, routes_models
-from raysweep.server.calls import Call, Desk, Handler, answered, json_response
+from raysweep.server.calls import Call, Desk, Handler, answered, json_response, server_error
+from raysweep.server.refusal import INVALID
 from raysweep.server.replies import Reply
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def make_app(desk: Desk, *, has_admin: bool = False) -> Starlette:
             yield
             tasks.cancel_scope.cancel()
 
-    handlers = {HTTPException: _no_route}
+    handlers = {HTTPException: _no_route, Exception: _broken}
     return Starlette(routes=list(_routes(desk, has_admin=has_admin)), lifespan=lifespan, exception_handlers=handlers)
 
 
@@ -116,6 +117,12 @@ async def _tick(desk: Desk) -> None:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    message = f"Invalid URL ({request.method} {request.url.path})"
-    body = {"message": message, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
-    return json_response({"error": body}, status)
+    message, code = f"Invalid URL ({request.method} {request.url.path})", "unknown_url"
+    if isinstance(error, HTTPException) and status not in (404, 405):
+        message, code = error.detail, "invalid_request"
+    return json_response({"error": {"message": message, "type": INVALID, "param": None, "code": code}}, status)
+
+
+async def _broken(_request: Request, error: Exception) -> Response:
+    """A mistake of ours, which uvicorn logs; clients get the shape that they know."""
+    return json_response({"error": server_error(f"The server broke: {type(error).__name__}")}, 500)

@@ -96,7 +96,7 @@ def answered(desk: Desk, handler: Handler, *, status: int = 200) -> Callable[[Re
             response = json_response({"error": refusal.error}, refusal.status, refusal.headers)
         except RaysweepError as error:
             logger.exception("%s %s", request.method, request.url.path)
-            response = json_response({"error": _server_error(str(error))}, 500)
+            response = json_response({"error": server_error(str(error))}, 500)
         if any(isinstance(fault, LostReply) for fault in faults):
             return _dropped(desk, request)
         await asyncio.sleep(sum(fault.slow_s for fault in faults if isinstance(fault, Slow)))
@@ -125,7 +125,7 @@ def _faults(desk: Desk, request: Request) -> list[LostReply | LostCall | Slow | 
     struck = []
     for place, rule in enumerate(faults.calls):
         if rule.matches(request.method, relative(request.url.path)):
-            name = f"{place} {rule.kind} {rule.on}"
+            name = f"{place} {rule.kind} {rule.call}"
             desk.counts[name] = desk.counts.get(name, 0) + 1
             desk.host.store.save([Count(name, desk.counts[name])])
             if not rule.nth or desk.counts[name] in rule.nth:
@@ -167,5 +167,6 @@ def _headed(response: Response, desk: Desk, *, took_s: float) -> Response:
     return response
 
 
-def _server_error(message: str) -> dict[str, object]:
+def server_error(message: str) -> dict[str, object]:
+    """The four fields of a 500."""
     return {"message": message, "type": "server_error", "param": None, "code": "server_error"}

@@ -32,6 +32,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
     return Settings(
         key=key,
         engine=parsed.engine,
+        model=parsed.model,
         host=parsed.host,
         port=parsed.port,
         state=parsed.state,
@@ -67,6 +68,7 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         default="synthetic",
         help="curves by formula, or real training (default: synthetic)",
     )
+    add("--model", default="smollm2-135m", help="lora: the causal model, an asset or a folder (default: %(default)s)")
     add("--host", default="127.0.0.1", help="the address to listen at; all but loopback is seen by others")
     add("--port", type=int, default=0, help="0: one that is free (default: 0)")
     add("--state", type=Path, metavar="DIR", help="where jobs and files are kept over restarts (default: nowhere)")
@@ -106,6 +108,12 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(parsed: argparse.Namespace) -> None:
-    """Raises ConfigError for options that say nothing without one another."""
+    """Raises ConfigError for options that say nothing without one another, and for numbers that make no sense."""
     if not parsed.admin and (parsed.no_keys or parsed.clock == "manual"):
         raise ConfigError("--no-keys, --clock manual: nobody could get in, or move the clock, without --admin; add it")
+    for name, value in vars(parsed).items():
+        lowest = 1 if name in ("running", "requests_per_minute", "deployments") else 0
+        if isinstance(value, int | float) and value < lowest:
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: must be at least {lowest}")
+    if parsed.epoch_s == 0:
+        raise ConfigError("--epoch-s 0: must be above 0; 0.01 is fast enough for any test")
