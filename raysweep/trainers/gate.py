@@ -60,6 +60,10 @@ class WireGate:
         self._creating: set[str] = set()
         self._stock_at_s = float("-inf")
 
+    def close(self) -> None:
+        """Ask the host for no news any more."""
+        self._poller.close()
+
     def model(self, name: str) -> HostedModel:
         """A model that the host knows."""
         return self._calls.again(lambda: self._client.model(name))
