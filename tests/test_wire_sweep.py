@@ -1,7 +1,7 @@
 """Whole sweeps at the local server: plain processes, the real SDK, HTTP over loopback."""
 
 import pytest
-from wire_toys import MODEL, call, export, jobs, keys, run, sweep, trainer
+from wire_toys import call, export, jobs, keys, run, trainer
 
 from raysweep.entries import CancelRequested, TrialEnded
 from raysweep.errors import ConfigError, RaysweepError
@@ -59,22 +59,6 @@ def test_a_dead_filter_costs_no_second_job(fine_tuning_server, monkeypatch, synt
 
     assert {Outcome.COMPLETED} == set(outcomes(results).values())
     assert 3 == len(keys(server)) == len(set(keys(server)))
-
-
-def test_where_the_lag_is_unknown_a_lost_create_stays_unknown(fine_tuning_server, monkeypatch, synthetic):
-    lost = {"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_call"}
-    server = fine_tuning_server("--epoch-s", "0.1", faults={"calls": [lost]})
-    export(monkeypatch, server)
-    monkeypatch.setattr("raysweep.trainers.dialects.UNKNOWN_LAG_S", 0.5)
-    monkeypatch.setattr("raysweep.trainers.wire_begin.UNKNOWN_LAG_S", 0.5)
-    custom = trainer(server, host="custom", limits={"running": 3})
-
-    results = run(server, synthetic, trials=2, concurrency=1, trainer=custom, early_stopping={"kind": "none"})
-
-    assert {0: Outcome.ERRORED, 1: Outcome.COMPLETED} == outcomes(results)
-    assert "nobody knows how long its list lags" in results.state.trials[0].ended.reason
-    assert 1 == results.state.trials[0].attempts
-    assert [results.state.trials[1].proposed.key] == keys(server)
 
 
 def test_a_wrong_key_is_refused_before_anything_is_spent(fine_tuning_server, monkeypatch, synthetic):
@@ -162,14 +146,20 @@ def test_each_fault_of_a_job_ends_as_it_should(fine_tuning_server, monkeypatch, 
 def test_storms_are_waited_out(fine_tuning_server, monkeypatch, synthetic):
     storm = [
         {"on": "GET /fine_tuning/jobs", "nth": [2, 3, 4], "kind": "answer", "status": 503},
-        {"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "answer", "status": 429, "code": "rate_limit_exceeded"},
+        {
+            "on": "POST /fine_tuning/jobs",
+            "nth": [1],
+            "kind": "answer",
+            "status": 429,
+            "code": "rate_limit_exceeded",
+            "retry_after_s": 1,
+        },
         {"on": "GET /fine_tuning/jobs/*/events", "nth": [2, 3], "kind": "not_json", "status": 502},
         {"on": "POST /chat/completions", "nth": [2, 5], "kind": "answer", "status": 500},
         {"on": "POST /files", "nth": [1], "kind": "lost_call"},
     ]
     server = fine_tuning_server("--epoch-s", "0.2", faults={"calls": storm})
     export(monkeypatch, server)
-    monkeypatch.setattr("raysweep.trainers.gate.TURN_S", dict.fromkeys(_turns(), 0.2))
 
     results = run(server, synthetic, trials=2, early_stopping={"kind": "none"})
 
@@ -216,13 +206,3 @@ def test_a_trial_that_finished_before_its_cancel_left_its_model(fine_tuning_serv
     ended = [one.outcome for one in read(results.folder) if isinstance(one, TrialEnded)]
     assert [Outcome.PRUNED, Outcome.PRUNED] == ended
     assert ["succeeded", "succeeded"] == [job["status"] for job in jobs(server)]
-
-
-def _turns():
-    from raysweep.trainers.gate import TURN_S
-
-    return TURN_S
-
-
-def test_sweep_settings_name_the_model(fine_tuning_server, synthetic):
-    assert MODEL == sweep(fine_tuning_server(), synthetic)["trainer"]["model"]

@@ -5,6 +5,7 @@ repeats a create without an idempotency key (openai 3.54, 2026).
 """
 
 import json
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -75,6 +76,7 @@ class WireClient:
         self._dialect = dialect
         self._secret = credential if isinstance(credential, str) else ""
         self._client = _sdk(dialect, credential)
+        weakref.finalize(self, self._client.close)
 
     def model(self, name: str) -> HostedModel:
         """A model that the host knows."""
