@@ -76,3 +76,24 @@ def test_an_address_holds_no_secret(url):
 def test_a_key_cannot_stand_where_its_variable_is_named():
     with pytest.raises(ValueError, match="key_env"):
         settings(key_env="sk-proj-abcdef")
+
+
+def test_every_param_of_every_host_is_documented():
+    documented = (ROOT / "docs" / "hyperparameters.md").read_text(encoding="utf-8")
+
+    for name in {"model", *(name for dialect in DIALECTS.values() for name in dialect.params)}:
+        assert f"\n| `{name}`" in documented, name
+
+
+@pytest.mark.parametrize("name", ["openai", "azure", "seed_azure"])
+def test_the_shipped_configs_fit_their_dialects(name):
+    from raysweep.config import load_config
+    from raysweep.task import Task, TaskKind
+    from raysweep.trainers import TrainerRecipe, make_trainer
+
+    config = load_config(name)
+    takes = make_trainer(TrainerRecipe(config.trainer, Task(TaskKind.RATING, ("1", "2", "3")))).describe()
+
+    assert config.space.keys() <= takes.params.keys()
+    assert config.goal.metric in takes.metrics | takes.final_metrics
+    assert config.stopping_goal.metric in takes.metrics

@@ -1,7 +1,6 @@
 """What the wire's tests have in common: settings of a sweep at a local server, and what the server itself says."""
 
 import json
-import os
 import urllib.request
 
 from raysweep.config.load import parse
@@ -33,9 +32,14 @@ def sweep(server, synthetic, **changes):
     return settings | changes
 
 
-def run(server, synthetic, runner=None, **changes):
+def runner():
+    """Plain processes, which need not each load what scoring needs."""
+    return ProcessRunner(modules=("sklearn.metrics", "raysweep.trainers.wire"))
+
+
+def run(server, synthetic, **changes):
     """Run it to its end, by plain processes."""
-    return run_sweep(parse(sweep(server, synthetic, **changes), "test"), Options(runner=runner or ProcessRunner()))
+    return run_sweep(parse(sweep(server, synthetic, **changes), "test"), Options(runner=runner()))
 
 
 def call(server, path, method="GET", key=None):
@@ -61,8 +65,3 @@ def export(monkeypatch, server):
     monkeypatch.setenv(KEY_ENV, server.key)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/nowhere" if name.endswith("URL") else "sk-not-this-one")
-
-
-def environ():
-    """The variables of this process."""
-    return dict(os.environ)
