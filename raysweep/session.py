@@ -11,7 +11,7 @@ from raysweep import baseline, own_metrics, requests
 from raysweep.clock import Clock
 from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
-from raysweep.entries import Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
+from raysweep.entries import ALL_ENDED, Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
 from raysweep.jobs import DataRefs, JobSpec, Outcome
 from raysweep.plan import evaluation_points
@@ -69,7 +69,7 @@ class Session:
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
-            reason = "; ".join(dict.fromkeys([driver.end_reason or "all trials have ended", *problems]))
+            reason = "; ".join(dict.fromkeys([driver.end_reason or ALL_ENDED, *problems]))
             self.recorder.record(SweepEnded(self.clock.now(), reason, driver.signal))
 
     def _run_trials(self, driver: Driver) -> None:

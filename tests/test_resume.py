@@ -341,3 +341,89 @@ def test_models_stay_where_they_were(settings, tmp_path):
     found = go_on(folder)
 
     assert all(Path(trial.ended.model).exists() for trial in found.state.trials.values())
+
+
+def test_a_trial_that_used_up_its_attempts_goes_on_where_more_are_allowed_now(settings, tmp_path):
+    settings["trainer"] = {"kind": "synthetic", "faults": {1: "host:3"}}
+    undisturbed = table(begin(settings | {"trainer": {"kind": "synthetic"}}, tmp_path))
+    folder = begin(settings, tmp_path)
+    assert Outcome.ERRORED is results.load(folder).state.trials[1].outcome
+    before = snapshot(folder)
+
+    go_on(folder)
+    assert before == snapshot(folder)
+    go_on(folder, "retries.attempts=3")
+    assert Outcome.ERRORED is results.load(folder).state.trials[1].outcome
+    found = go_on(folder, "retries.attempts=4")
+
+    assert undisturbed == table(folder)
+    assert 4 == found.state.trials[1].attempts
+    assert "up to 4 attempts may be made now" in found.trials.interruptions[1]
+    assert before != snapshot(folder)
+    assert 4 == len(go_on(folder, "retries.attempts=4").trials)
+
+
+def test_each_attempt_is_explained_also_those_that_a_signal_or_a_dead_driver_cost(settings, tmp_path):
+    folder = tmp_path / "interrupted"
+
+    def interrupt(driver):
+        driver.interrupt("SIGTERM")
+
+    run_sweep(parse(settings, "test"), Options(folder=folder, runner=InlineRunner(on_step=interrupt)))
+    with pytest.raises(Died):
+        go_on(folder, n_steps=3)
+    die(folder)
+    found = go_on(folder)
+
+    trials = found.trials.set_index("trial")
+    assert "interrupted by SIGTERM; its driver died" == trials.interruptions[0]
+    assert list(trials.attempts) == [one.count(";") + 2 if one else 1 for one in trials.interruptions]
+
+
+def test_a_cancel_that_somebody_asked_for_is_not_the_hosts_fault(settings, tmp_path):
+    settings["trainer"] = {"kind": "synthetic", "host": str(tmp_path / "host"), "epoch_s": 1.0}
+    folder = begin_apart(settings, tmp_path / "dead", 2)
+    assert 2 == len(reconcile_run(folder, RealClock(), is_over=True).cancelled)
+
+    found = go_on(folder)
+
+    assert {Outcome.COMPLETED} == {trial.outcome for trial in found.state.trials.values()}
+    assert ["its job was cancelled by hand"] * 2 == list(found.trials.interruptions[:2])
+    assert [2, 2, 1, 1] == list(found.trials.attempts)
+    assert () == found.state.trials[0].faults
+
+
+def test_a_grid_that_is_exhausted_is_finished_and_more_trials_find_nothing_to_do(settings, tmp_path):
+    settings["space"] = {"n_epochs": 2, "dropout": {"kind": "choice", "values": [0.0, 0.1]}}
+    folder = begin(settings | {"search": {"kind": "grid"}, "trials": 9}, tmp_path)
+    before = snapshot(folder)
+
+    assert 2 == len(go_on(folder).trials)
+
+    assert before == snapshot(folder)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trails=10", "trails=10: no such setting; did you mean trials?"),
+        ("other_run", "other_run: settings are written key=value"),
+        ("seed=7", "start a new sweep"),
+        ("trials=many", "with trials=many: trials: "),
+    ],
+)
+def test_a_wrong_override_is_named_itself(settings, tmp_path, override, message):
+    folder = begin(settings, tmp_path, 5)
+
+    with pytest.raises(ConfigError) as caught:
+        go_on(folder, override)
+
+    assert message in str(caught.value)
+
+
+def test_reconcile_without_its_settings_says_that_they_are_gone(settings, tmp_path):
+    folder = begin(settings, tmp_path, 5)
+    (folder / "config.yaml").unlink()
+
+    with pytest.raises(SweepFolderError, match=r"config\.yaml: not there"):
+        reconcile_run(folder, RealClock())
