@@ -212,7 +212,8 @@ class WireJob:
             "host_valid_mean_token_accuracy": known.valid_accuracy,
             "host_full_valid_mean_token_accuracy": known.full_valid_accuracy,
         }
-        return Evaluation(epoch, round(epoch * self._size.n_train), round(epoch * self._size.tokens), metrics)
+        made = {name: value for name, value in metrics.items() if value is not None or name == "val_loss"}
+        return Evaluation(epoch, round(epoch * self._size.n_train), round(epoch * self._size.tokens), made)
 
     def _progress(self, evaluation: Evaluation | None = None) -> Progress:
         epoch = max(self._curve.epoch(), evaluation.epoch if evaluation else 0.0)
