@@ -1,7 +1,9 @@
 """The routes: one table of what stands behind which method and path, under every root that the wire has."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 from starlette.applications import Starlette
@@ -10,34 +12,64 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from raysweep.server import routes_files, routes_jobs, routes_models
-from raysweep.server.calls import Desk, Handler, answered, json_response
+from raysweep.errors import RaysweepError
+from raysweep.server import routes_admin, routes_azure, routes_files, routes_jobs, routes_models
+from raysweep.server.calls import Call, Desk, Handler, answered, json_response
+from raysweep.server.replies import Reply
 
+logger = logging.getLogger(__name__)
 TICK_S = 0.1
 """How often jobs go on while nobody calls."""
 
-WIRE: tuple[tuple[str, str, Handler], ...] = (
-    ("POST", "/files", routes_files.upload),
-    ("GET", "/files", routes_files.files),
-    ("GET", "/files/{id}", routes_files.file),
-    ("DELETE", "/files/{id}", routes_files.delete),
-    ("GET", "/files/{id}/content", routes_files.content),
-    ("POST", "/fine_tuning/jobs", routes_jobs.create),
-    ("GET", "/fine_tuning/jobs", routes_jobs.jobs),
-    ("GET", "/fine_tuning/jobs/{id}", routes_jobs.job),
-    ("POST", "/fine_tuning/jobs/{id}/cancel", routes_jobs.cancel),
-    ("POST", "/fine_tuning/jobs/{id}/pause", routes_jobs.pause),
-    ("POST", "/fine_tuning/jobs/{id}/resume", routes_jobs.resume),
-    ("GET", "/fine_tuning/jobs/{id}/events", routes_jobs.events),
-    ("GET", "/fine_tuning/jobs/{id}/checkpoints", routes_jobs.checkpoints),
-    ("GET", "/models", routes_models.models),
-    ("GET", "/models/{name:path}", routes_models.model),
-    ("DELETE", "/models/{name:path}", routes_models.delete),
-    ("POST", "/chat/completions", routes_models.chat),
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+WIRE = (
+    Line("POST", "/files", routes_files.upload),
+    Line("GET", "/files", routes_files.files),
+    Line("GET", "/files/{id}", routes_files.file),
+    Line("DELETE", "/files/{id}", routes_files.delete),
+    Line("GET", "/files/{id}/content", routes_files.content),
+    Line("POST", "/fine_tuning/jobs", routes_jobs.create),
+    Line("GET", "/fine_tuning/jobs", routes_jobs.jobs),
+    Line("GET", "/fine_tuning/jobs/{id}", routes_jobs.job),
+    Line("POST", "/fine_tuning/jobs/{id}/cancel", routes_jobs.cancel),
+    Line("POST", "/fine_tuning/jobs/{id}/pause", routes_jobs.pause),
+    Line("POST", "/fine_tuning/jobs/{id}/resume", routes_jobs.resume),
+    Line("GET", "/fine_tuning/jobs/{id}/events", routes_jobs.events),
+    Line("GET", "/fine_tuning/jobs/{id}/checkpoints", routes_jobs.checkpoints),
+    Line("GET", "/models", routes_models.models),
+    Line("GET", "/models/{name:path}", routes_models.model),
+    Line("DELETE", "/models/{name:path}", routes_models.delete),
+    Line("POST", "/chat/completions", routes_models.chat),
+)
+AZURE = (
+    Line("DELETE", "/fine_tuning/jobs/{id}", routes_azure.delete_job),
+    Line("POST", "/deployments/{deployment}/chat/completions", routes_models.chat),
+)
+MANAGEMENT = (
+    Line("GET", routes_azure.ACCOUNT, routes_azure.deployments),
+    Line("GET", routes_azure.ACCOUNT + "/{name}", routes_azure.deployment),
+    Line("PUT", routes_azure.ACCOUNT + "/{name}", routes_azure.put_deployment),
+    Line("DELETE", routes_azure.ACCOUNT + "/{name}", routes_azure.delete_deployment),
+)
+ADMIN = (
+    Line("GET", "/admin/faults", routes_admin.faults),
+    Line("PUT", "/admin/faults", routes_admin.put_faults),
+    Line("POST", "/admin/clock", routes_admin.advance),
+    Line("POST", "/admin/token", routes_admin.token),
+    Line("GET", "/admin/calls", routes_admin.calls),
 )
 
 
-def make_app(desk: Desk) -> Starlette:
+def make_app(desk: Desk, *, has_admin: bool = False) -> Starlette:
     """The server as an ASGI application."""
 
     @asynccontextmanager
@@ -47,18 +79,38 @@ def make_app(desk: Desk) -> Starlette:
             yield
             tasks.cancel_scope.cancel()
 
-    return Starlette(routes=list(_routes(desk)), lifespan=lifespan, exception_handlers={HTTPException: _no_route})
+    handlers = {HTTPException: _no_route}
+    return Starlette(routes=list(_routes(desk, has_admin=has_admin)), lifespan=lifespan, exception_handlers=handlers)
 
 
-def _routes(desk: Desk) -> Iterator[Route]:
-    for method, path, handler in WIRE:
-        yield Route(f"/v1{path}", answered(desk, handler), methods=[method])
+def _routes(desk: Desk, *, has_admin: bool) -> Iterator[Route]:
+    lines = [Line(line.method, f"/v1{line.path}", line.handler) for line in WIRE]
+    if desk.host.settings.rules.is_azure:
+        for line in (*WIRE, *AZURE):
+            lines.append(Line(line.method, f"/openai/v1{line.path}", line.handler))
+            lines.append(Line(line.method, f"/openai{line.path}", _dated(line.handler)))
+        lines += MANAGEMENT
+    for line in (*lines, *(ADMIN if has_admin else ())):
+        yield Route(line.path, answered(desk, line.handler), methods=[line.method])
+
+
+def _dated(handler: Handler) -> Handler:
+    """The same for a route that demands `api-version`."""
+
+    async def dated(call: Call) -> Reply | Response:
+        routes_azure.check_version(call)
+        return await handler(call)
+
+    return dated
 
 
 async def _tick(desk: Desk) -> None:
     """Jobs go on by themselves; a call sees them up to its own moment."""
     while True:
-        desk.host.tick()
+        try:
+            desk.host.tick()
+        except RaysweepError:
+            logger.exception("jobs cannot go on")  # calls say so too; the next tick tries again
         await anyio.sleep(TICK_S)
 
 

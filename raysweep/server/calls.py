@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -40,6 +41,8 @@ class Desk:
     """Drops the connection of a request, at once."""
     counts: dict[str, int] = field(default_factory=dict)
     """How often each scripted rule's calls have come."""
+    answered: Counter[str] = field(default_factory=Counter)
+    """How often each route was called."""
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do something slow without holding up other calls."""
@@ -78,6 +81,7 @@ def answered(desk: Desk, handler: Handler, *, status: int = 200) -> Callable[[Re
 
     async def endpoint(request: Request) -> Response:
         began_s = time.monotonic()
+        desk.answered[f"{request.method} {relative(request.scope['route'].path)}"] += 1
         faults = _faults(desk, request)
         try:
             desk.keys.check(request.headers, request.url.path, desk.host.now_s())

@@ -18,9 +18,11 @@ ENGINES = ("synthetic", "lora")
 def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Settings:
     """The settings. Raises ConfigError where the environment holds no key."""
     _add_serving(parser)
+    _add_rehearsal(parser)
     _add_limits(parser)
     _add_pace(parser)
     parsed = parser.parse_args(arguments)
+    _check(parsed)
     key = environment.server_key()
     if not key:
         raise ConfigError(
@@ -35,6 +37,10 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
         state=parsed.state,
         faults=parsed.faults,
         pace=Pace(parsed.epoch_s, parsed.after_s),
+        has_admin=parsed.admin,
+        is_clock_manual=parsed.clock == "manual",
+        takes_key=not parsed.no_keys,
+        token_ttl_s=parsed.token_ttl_s,
         hosting=HostSettings(
             rules=Rules(is_strict=not parsed.no_strict, is_azure=parsed.azure),
             limits=Limits(
@@ -43,8 +49,10 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
                 creates_per_day=parsed.creates_per_day,
                 total_jobs=parsed.total_jobs,
                 total_files=parsed.total_files,
+                deployments=parsed.deployments,
                 requests_per_minute=parsed.requests_per_minute,
             ),
+            deploy_s=parsed.deploy_s,
             validation_s=parsed.validation_s,
             queue_s=parsed.queue_s,
         ),
@@ -67,6 +75,14 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     add("--faults", type=Path, metavar="FILE", help="YAML or JSON of what is to go wrong; see docs/server.md")
 
 
+def _add_rehearsal(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--admin", action="store_true", help="have /admin too: faults, clock, tokens, counts; for rehearsals alone")
+    add("--clock", choices=("real", "manual"), default="real", help="manual: it stands but for POST /admin/clock")
+    add("--no-keys", action="store_true", help="the wire takes nothing but the short-lived tokens of /admin/token")
+    add("--token-ttl-s", type=float, default=3600.0, metavar="S", help="how long such a token lives")
+
+
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     add, limits = parser.add_argument, Limits()
     add("--running", type=int, default=limits.running, metavar="N", help="jobs at once (default: %(default)s)")
@@ -74,6 +90,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add("--creates-per-day", type=int, metavar="N", help="jobs made a day and model (default: no limit)")
     add("--total-jobs", type=int, metavar="N", help="jobs in all (default: no limit)")
     add("--total-files", type=int, metavar="N", help="files in all (default: no limit)")
+    add(
+        "--deployments", type=int, default=limits.deployments, metavar="N", help="azure: at once (default: %(default)s)"
+    )
     add("--requests-per-minute", type=int, metavar="N", help="calls a minute (default: no limit)")
 
 
@@ -81,5 +100,12 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
     add, pace = parser.add_argument, Pace()
     add("--validation-s", type=float, default=0.0, metavar="S", help="of a job's files (default: %(default)s)")
     add("--queue-s", type=float, default=0.0, metavar="S", help="that a job waits at least (default: %(default)s)")
+    add("--deploy-s", type=float, default=0.0, metavar="S", help="azure: a deployment takes (default: %(default)s)")
     add("--epoch-s", type=float, default=pace.epoch_s, metavar="S", help="synthetic: an epoch (default: %(default)s)")
     add("--after-s", type=float, default=pace.after_s, metavar="S", help="synthetic: from the last step to the end")
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    """Raises ConfigError for options that say nothing without one another."""
+    if not parsed.admin and (parsed.no_keys or parsed.clock == "manual"):
+        raise ConfigError("--no-keys, --clock manual: nobody could get in, or move the clock, without --admin; add it")

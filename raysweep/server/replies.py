@@ -145,7 +145,7 @@ def event_reply(event: Event, dialect: Dialect) -> Reply:
         data=dict(event.data),
         type="metrics" if event.kind == "metrics" else "message",
     ).model_dump(mode="json")
-    return reply | {"type": event.kind}
+    return reply | {"type": event.kind, "data": dict(event.data)}  # the dump would make null of NaN
 
 
 def checkpoint_reply(checkpoint: Checkpoint) -> Reply:
@@ -160,7 +160,7 @@ def checkpoint_reply(checkpoint: Checkpoint) -> Reply:
         object="fine_tuning.job.checkpoint",
         step_number=step,
     )
-    return reply.model_dump(mode="json", exclude_none=True)
+    return reply.model_dump(mode="json", exclude_none=True) | {"metrics": {"step": step, **values}}  # as with events
 
 
 def model_reply(name: str, *, created_s: float, owner: str, shutdown_date: str | None) -> Reply:

@@ -30,7 +30,7 @@ async def jobs(call: Call) -> Reply:
 
 async def job(call: Call) -> Reply:
     """GET /fine_tuning/jobs/{id}."""
-    return _reply(call, call.host.job(call.part("id")))
+    return _reply(call, call.host.book.get(call.part("id")))
 
 
 async def cancel(call: Call) -> Reply:
@@ -50,11 +50,11 @@ async def resume(call: Call) -> Reply:
 
 async def events(call: Call) -> Reply:
     """GET /fine_tuning/jobs/{id}/events: newest first, or as the dialect has it."""
-    log = list(call.host.events(call.part("id")))
+    log = list(call.host.book.events(call.part("id")))
     if not call.host.faults.host.metric_events:
         log = [event for event in log if event.kind != "metrics"]
     log = log if call.dialect.is_oldest_first else log[::-1]
-    torn = _torn(log, call.host.faults.torn(call.host.job(call.part("id"))))
+    torn = _torn(log, call.host.faults.torn(call.host.book.get(call.part("id"))))
     page = page_of(
         torn, lambda event: event.id, after=call.query("after"), limit=limit_of(call.query("limit"), 20, 1000)
     )
@@ -64,7 +64,7 @@ async def events(call: Call) -> Reply:
 
 async def checkpoints(call: Call) -> Reply:
     """GET /fine_tuning/jobs/{id}/checkpoints: newest first."""
-    found = call.host.checkpoints(call.part("id"))
+    found = call.host.book.checkpoints(call.part("id"))
     limit = limit_of(call.query("limit"), 10, 100)
     page = page_of(found, lambda one: one.id, after=call.query("after"), limit=limit)
     return list_reply(page, checkpoint_reply, has_ends=True, has_more=call.host.faults.host.has_more)

@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 from starlette.requests import Request
 
-from raysweep.clock import Clock, RealClock
+from raysweep.clock import RealClock, SimulatedClock
 from raysweep.errors import ConfigError
 from raysweep.server.app import make_app
 from raysweep.server.calls import Desk
@@ -18,6 +18,7 @@ from raysweep.server.faults import Faults, load_faults
 from raysweep.server.host import Host, HostSettings
 from raysweep.server.keys import Keys
 from raysweep.server.limits import Meter
+from raysweep.server.routes_admin import CLOCK
 from raysweep.server.store import Count, Store
 from raysweep.server.synthetic import Pace, SyntheticEngine
 
@@ -36,7 +37,13 @@ class Settings:
     faults: Path | None = None
     hosting: HostSettings = field(default_factory=HostSettings)
     pace: Pace = field(default_factory=Pace)
-    clock: Clock = field(default_factory=RealClock)
+    has_admin: bool = False
+    """Whether the routes below /admin are there."""
+    is_clock_manual: bool = False
+    """The clock stands still but for /admin/clock."""
+    takes_key: bool = True
+    """False: the wire takes nothing but tokens of /admin/token."""
+    token_ttl_s: float = 3600.0
 
 
 def serve(settings: Settings) -> None:
@@ -55,13 +62,16 @@ def serve(settings: Settings) -> None:
 def _serve(settings: Settings, folder: Path, listener: socket.socket) -> None:
     faults = load_faults(settings.faults) if settings.faults else Faults()
     store = Store(folder, settings.engine)
-    host = Host(store, _engine(settings), settings.clock, settings.hosting)
-    host.faults = faults
     counts = {count.name: count.n for count in store.load(Count)}
+    clock = SimulatedClock(counts.pop(CLOCK, 0) / 1000) if settings.is_clock_manual else RealClock()
+    host = Host(store, _engine(settings), clock, settings.hosting, faults)
     meter = Meter(settings.hosting.limits.requests_per_minute)
     connections = _Connections()
-    desk = Desk(host, Keys(settings.key), meter, connections.hang_up, counts)
-    config = uvicorn.Config(make_app(desk), log_level="warning", access_log=False, lifespan="on")
+    keys = Keys(settings.key, settings.takes_key, settings.token_ttl_s)
+    desk = Desk(host, keys, meter, connections.hang_up, counts)
+    config = uvicorn.Config(
+        make_app(desk, has_admin=settings.has_admin), log_level="warning", access_log=False, lifespan="on"
+    )
     connections.server = server = uvicorn.Server(config)
     sys.stdout.write(f"{base_url(settings, listener)}\n")
     sys.stdout.flush()
