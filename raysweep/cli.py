@@ -17,7 +17,7 @@ from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.config.identity import SESSION_SETTINGS
 from raysweep.config.load import shipped_names
-from raysweep.errors import RaysweepError
+from raysweep.errors import ConfigError, RaysweepError
 
 USAGE_CODE = 2
 """The exit code of bad input."""
@@ -63,11 +63,14 @@ def _tune(arguments: Sequence[str]) -> int:
     add_config(parser)
     add_running(parser)
     parser.add_argument("--folder", type=Path, help="the sweep's folder (default: a new one in runs_folder)")
+    parser.add_argument(
+        "--yes", action="store_true", help="spend up to what `raysweep plan` says, where no budget.max_usd is set"
+    )
     parsed = parser.parse_intermixed_args(arguments)
     config = config_of(parsed.words)
     from raysweep.sweep import run_sweep
 
-    return _end_code(run_sweep(config, options_of(parsed)))
+    return _end_code(run_sweep(config, options_of(parsed, is_confirmed=parsed.yes)))
 
 
 def _resume(arguments: Sequence[str]) -> int:
@@ -138,6 +141,19 @@ def _check(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _plan(arguments: Sequence[str]) -> int:
+    """Say what a sweep takes before it begins: tokens, money, time; run and ask nothing."""
+    parser = command_parser("plan", _plan)
+    add_config(parser)
+    config = config_of(parser.parse_intermixed_args(arguments).words)
+    from raysweep.planning import plan
+
+    console = Console(highlight=False)
+    for line in plan(config):
+        console.print(line, soft_wrap=True)
+    return 0
+
+
 def _assets(arguments: Sequence[str]) -> int:
     """Fetch the weights and data that the shipped configs use, or say what is there."""
     parser = command_parser("assets", _assets)
@@ -156,7 +172,7 @@ def _assets(arguments: Sequence[str]) -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     """Serve OpenAI's fine-tuning wire on this machine, for rehearsals."""
-    parser = _parser("serve", _serve)
+    parser = command_parser("serve", _serve)
     try:
         from raysweep.server.options import parse_options
         from raysweep.server.serving import serve
@@ -179,6 +195,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "stop": _stop,
     "reconcile": _reconcile,
     "check": _check,
+    "plan": _plan,
     "assets": _assets,
     "serve": _serve,
     "schema": _schema,
