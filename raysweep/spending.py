@@ -44,6 +44,11 @@ class Spending:
     """For the attempts that are not."""
 
     @property
+    def is_any(self) -> bool:
+        """Whether anything costs money."""
+        return self.committed > 0
+
+    @property
     def committed(self) -> float:
         """What must never exceed the budget."""
         return self.spent + self.reserved
