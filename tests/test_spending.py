@@ -131,7 +131,7 @@ def test_final_scores_that_cannot_be_paid_are_refused():
     driver.report(0, progress(0.5, usd=1.9))
     driver.stop_trial(0, Outcome.CANCELLED, "by hand")
 
-    with pytest.raises(RaysweepError, match="not scored on the test split: that may cost 0.30"):
+    with pytest.raises(RaysweepError, match=r"not scored on the test split: that may cost 0\.30"):
         driver.purse.final_usd(spec)
 
 

@@ -3,13 +3,13 @@
 from functools import partial
 
 import pytest
+from wire_toys import KEY_ENV, MODEL
 
 from raysweep.config import WireTrainer as Settings
 from raysweep.testing.server import running_server
 from raysweep.testing.toy_data import TOY_TASK
 from raysweep.testing.trainers import TrainerConformance
 from raysweep.trainers import TrainerRecipe, make_trainer
-from wire_toys import KEY_ENV, MODEL
 
 
 @pytest.fixture(scope="module")
