@@ -40,7 +40,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-dashboard", action="store_true", help="start no Ray dashboard")
 
 
-def options_of(parsed: argparse.Namespace) -> "Options":
+def options_of(parsed: argparse.Namespace, *, is_confirmed: bool = False) -> "Options":
     """What `add_running` took, and the folder."""
     # What it stands on takes seconds to import, which `check` and `--help` should not pay.
     from raysweep.sweep import Options
@@ -51,7 +51,7 @@ def options_of(parsed: argparse.Namespace) -> "Options":
     def show(setting: Setting) -> View:
         return make_view(view, setting, RealClock(), console)
 
-    return Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder)
+    return Options(parsed.cluster, not parsed.no_dashboard, show, is_confirmed, parsed.folder)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

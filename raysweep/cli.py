@@ -63,11 +63,14 @@ def _tune(arguments: Sequence[str]) -> int:
     add_config(parser)
     add_running(parser)
     parser.add_argument("--folder", type=Path, help="the sweep's folder (default: a new one in runs_folder)")
+    parser.add_argument(
+        "--yes", action="store_true", help="spend up to what `raysweep plan` says, where no budget.max_usd is set"
+    )
     parsed = parser.parse_intermixed_args(arguments)
     config = config_of(parsed.words)
     from raysweep.sweep import run_sweep
 
-    return _end_code(run_sweep(config, options_of(parsed)))
+    return _end_code(run_sweep(config, options_of(parsed, is_confirmed=parsed.yes)))
 
 
 def _resume(arguments: Sequence[str]) -> int:
@@ -126,8 +129,8 @@ def _reconcile(arguments: Sequence[str]) -> int:
 
 def _jobs(arguments: Sequence[str]) -> int:
     """Show each attempt of a sweep at its host, or delete what ended ones left there."""
-    parser = _parser("jobs", _jobs)
-    _add_run(parser)
+    parser = command_parser("jobs", _jobs)
+    add_run(parser)
     parser.add_argument(
         "--prune", action="store_true", help="delete records, files and models of ended jobs, but the best model"
     )
@@ -152,6 +155,19 @@ def _check(arguments: Sequence[str]) -> int:
     console = Console()
     for finding in findings(config):
         console.print(finding)
+    return 0
+
+
+def _plan(arguments: Sequence[str]) -> int:
+    """Say what a sweep takes before it begins: tokens, money, time; run and ask nothing."""
+    parser = command_parser("plan", _plan)
+    add_config(parser)
+    config = config_of(parser.parse_intermixed_args(arguments).words)
+    from raysweep.planning import plan
+
+    console = Console(highlight=False)
+    for line in plan(config):
+        console.print(line, soft_wrap=True)
     return 0
 
 
@@ -192,6 +208,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "reconcile": _reconcile,
     "jobs": _jobs,
     "check": _check,
+    "plan": _plan,
     "assets": _assets,
     "serve": _serve,
     "schema": _schema,

@@ -63,6 +63,7 @@ class TrialProposed:
     sampled: tuple[str, ...]
     """Names of the params that the space gave."""
     reserved_usd: float | None = None
+    """Set aside for this attempt, until it is settled; None where it costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class TrialInterrupted:
     """Whether its job is known to be over; else whoever takes the trial up finds it at its host by its key."""
     wait_s: float = 0.0
     """For how long nobody takes it up, from now on."""
+    usd: float | None = None
+    """What the attempt has cost, where its job is over; None: nothing, or all that was reserved for it."""
 
     @property
     def words(self) -> str:
@@ -138,6 +141,7 @@ class TrialEnded:
     model: str | None
     trained_tokens: int
     usd: float | None = None
+    """What its last attempt has cost; None: nothing, or all that is still reserved for it."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ class FinalScored:
     trial: int | None
     split: str
     metrics: Mapping[str, float | None]
+    usd: float | None = None
+    """What the answers have cost; None: nothing."""
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,14 @@ class Fault(StrEnum):
 class JobFailed(RaysweepError):  # noqa: N818  # it says what happened to the job
     """A job ended badly.
 
-    Args: the reason in words, then whose `Fault` it was.
+    Args: the reason in words, then whose `Fault` it was, then what the job has cost where its trainer knows (USD).
     """
 
-    def __init__(self, reason: str, fault: Fault) -> None:
-        super().__init__(reason, fault)
+    def __init__(self, reason: str, fault: Fault, usd: float | None = None) -> None:
+        super().__init__(reason, fault, usd)
         self.reason = reason
         self.fault = fault
+        self.usd = usd
 
     def __str__(self) -> str:
         return f"{self.reason} (fault: {self.fault})"

@@ -42,7 +42,9 @@ COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
         "objective": ColumnDoc("float64", "What the trial is ranked by: its last evaluation's, once it has ended."),
         "epoch": ColumnDoc("float64", "Passes over the training examples up to the last evaluation."),
         "trained_tokens": ColumnDoc("int64", "Non-padding training tokens so far, as far as they are known."),
-        "usd": ColumnDoc("float64", "What the trial cost; null where it costs nothing but the machine's time."),
+        "usd": ColumnDoc(
+            "float64", "What all its attempts have cost; null while none is over, or where it costs nothing but time."
+        ),
         "started_at": ColumnDoc("timestamp[us, UTC]", "When its first attempt was proposed."),
         "ended_at": ColumnDoc("timestamp[us, UTC]", "When it was over; null while it runs."),
         "duration_s": ColumnDoc("float64", "Seconds from its first proposal to its end; null while it runs."),
@@ -115,7 +117,7 @@ def _trial_row(trial: TrialState) -> dict[str, Cell]:
         "objective": ended.objective if ended else None,
         "epoch": last.epoch if last else None,
         "trained_tokens": trial.trained_tokens,
-        "usd": ended.usd if ended else None,
+        "usd": trial.account.settled_usd,
         "started_at": trial.started_at,
         "ended_at": ended.at if ended else None,
         "duration_s": (ended.at - trial.started_at).total_seconds() if ended and trial.started_at else None,

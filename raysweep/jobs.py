@@ -92,6 +92,8 @@ class Progress:
     """True when the job has ended well; the job then holds a model."""
     model: str | None = None
     """Where the tuned model is, once final: a folder or a name at the host."""
+    usd: float | None = None
+    """What the job has cost so far; None: nobody says, so its share of what was reserved for it."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class Capabilities:
     """Of the cluster, for each job; a cluster without them is refused."""
     gpus_if_any: float = 0.0
     """Taken besides, where the cluster has some."""
+    is_paid: bool = False
+    """Whether its jobs cost money; a sweep then wants a budget."""
     has_host: bool = False
     """Whether jobs live at a host that lists them, and outlive whoever made them; else they end with their process."""
     listing_lag_s: float = 0.0
@@ -141,7 +145,15 @@ class Estimate:
 
     trained_tokens: int
     usd: float | None
-    """None where it costs nothing but the machine's time."""
+    """At most; None where it costs nothing but the machine's time."""
+    scoring_usd: float = 0.0
+    """The part of it that only a job that runs to its end takes: its model answers the validation split."""
+    final_usd: float = 0.0
+    """What scoring its model on the test split would cost besides, at most."""
+    duration_s: float | None = None
+    """About how long the job takes; None where nobody knows."""
+    prices: tuple[str, ...] = ()
+    """Where the prices come from, for people, a line each."""
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,12 @@ def possible_values(dimension: Dimension) -> tuple[ParamValue, ...]:
             assert_never(dimension)
 
 
+def searched_values(space: Mapping[str, Dimension], name: str) -> tuple[ParamValue, ...]:
+    """The possible values of a param wherever it stands in the space; none where it does not."""
+    found = [one for other, _, one in _dimensions(space, "space") if other == name]
+    return tuple(dict.fromkeys(value for one in found for value in possible_values(one)))
+
+
 def _task(config: SweepConfig) -> Task | TaskKind:
     kind = TaskKind(config.task.kind)
     if config.task.labels is None:
@@ -236,8 +242,7 @@ def _check_prompts(ready: Ready) -> None:
 
 
 def _check_rungs(ready: Ready) -> None:
-    searched = [one for name, _, one in _dimensions(ready.config.space, "space") if name == BUDGET]
-    values = [value for one in searched for value in possible_values(one)] or [ready.defaults[BUDGET]]
+    values = searched_values(ready.config.space, BUDGET) or (ready.defaults[BUDGET],)
     budgets = [budget_epochs({BUDGET: value}) for value in values]
     asked = ready.config.early_stopping
     every = ready.config.evaluation.every_epochs

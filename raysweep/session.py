@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
 from raysweep.entries import ALL_ENDED, Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
-from raysweep.jobs import DataRefs, JobSpec, Outcome
+from raysweep.jobs import DataRefs, Estimate, JobSpec, Outcome
 from raysweep.plan import evaluation_points
 from raysweep.preflight import Ready
 from raysweep.reconcile import reconcile
@@ -22,6 +22,7 @@ from raysweep.scoring import score
 from raysweep.search.history import History, Suggestion
 from raysweep.search.prune import Pruner
 from raysweep.tuning.driver import Driver
+from raysweep.tuning.purse import Means
 from raysweep.tuning.replay import replay
 from raysweep.tuning.rules import Rules
 from raysweep.tuning.runner import Resources, Runner, Static, Ticker
@@ -122,6 +123,8 @@ class Session:
             return
         if self.recorder.state.is_scored("best", "test", best.number):
             return
+        spec = self._spec(Suggestion(best.number, self.ready.space.project(best.params)), driver.pruner)
+        usd = driver.purse.final_usd(replace(spec, params=best.params))
         test = self.ready.loaded.splits.test
         predictions = self.runner.predict(
             self._static,
@@ -133,7 +136,8 @@ class Session:
         )
         if predictions is not None:
             scores = score(self.ready.task, [example.label for example in test], predictions)
-            self._score("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()})
+            made = {f"test_{name}": value for name, value in scores.items()}
+            self._score("best", best.number, "test", made, usd)
 
     def _score_baseline(self) -> None:
         if not self.ready.config.final.baseline or self.recorder.state.is_scored("tfidf", "test", None):
@@ -143,8 +147,10 @@ class Session:
             made = {name: value for name, value in metrics.items() if name.startswith(f"{split}_")}
             self._score("tfidf", None, split, made)
 
-    def _score(self, name: str, trial: int | None, split: str, metrics: dict[str, float | None]) -> None:
-        self.recorder.record(FinalScored(self.clock.now(), name, trial, split, metrics))
+    def _score(
+        self, name: str, trial: int | None, split: str, metrics: dict[str, float | None], usd: float | None = None
+    ) -> None:
+        self.recorder.record(FinalScored(self.clock.now(), name, trial, split, metrics, usd))
 
     def _started(self) -> SweepStarted:
         config = self.ready.config
@@ -201,7 +207,15 @@ class Session:
             make_spec=lambda suggestion: self._spec(suggestion, pruner),
             recorder=self.recorder,
             clock=self.clock,
+            means=Means(
+                self._estimate if self.ready.capabilities.is_paid else None,
+                config.budget.max_usd,
+                scores_best=config.final.test,
+            ),
         )
+
+    def _estimate(self, spec: JobSpec) -> Estimate:
+        return self.ready.trainer.estimate(spec, self.data)
 
     def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:
         config = self.ready.config

@@ -22,6 +22,7 @@ from raysweep.errors import Fault, SweepFolderError
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.space import Params
+from raysweep.spending import Account, Spending, total
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class TrialState:
     """Whether it ended because no further attempt might be made."""
     started_at: datetime | None = None
     """When its first attempt was proposed."""
+    account: Account = field(default_factory=Account)
+    """Its money."""
 
     @property
     def number(self) -> int:
@@ -88,11 +91,20 @@ class TrialState:
         """Whether a later session may take it up: it has not ended, or only because its sweep did."""
         return self.ended is None or (self.ended.outcome is Outcome.CANCELLED and self.stopping is None)
 
-    def end(self, at: datetime, outcome: Outcome, reason: str, *, metric: str, model: str | None = None) -> TrialEnded:
-        """The entry that ends it now; `metric` is the objective's."""
+    def end(
+        self,
+        at: datetime,
+        outcome: Outcome,
+        reason: str,
+        *,
+        metric: str,
+        model: str | None = None,
+        usd: float | None = None,
+    ) -> TrialEnded:
+        """The entry that ends it now; `metric` is the objective's, `usd` settles its last attempt."""
         is_scored = outcome in (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED)
         objective = self.last.metrics.get(metric) if is_scored and self.last else None
-        return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens)
+        return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens, usd)
 
     @property
     def trained_tokens(self) -> int:
@@ -118,6 +130,8 @@ class SweepState:
     """When the last entry was written."""
     paused_s: float = 0.0
     """Between sessions, when nobody drove the sweep."""
+    finals_usd: float = 0.0
+    """What scoring after the search has cost, each time that it was done."""
 
     def elapsed_s(self, now: datetime) -> float:
         """Seconds for which the sweep has been driven; 0 before its first entry."""
@@ -140,6 +154,11 @@ class SweepState:
             if trial.ended and trial.ended.outcome is Outcome.COMPLETED and trial.ended.objective is not None
         ]
         return min(scored)[2] if scored else None
+
+    @property
+    def spending(self) -> Spending:
+        """What the sweep has spent, and what is reserved."""
+        return total((trial.account for trial in self.trials.values()), self.finals_usd)
 
     def is_scored(self, name: str, split: str, trial: int | None) -> bool:
         """Whether it was scored after the search already."""
@@ -177,7 +196,7 @@ class SweepState:
                 return self._with(_ended(self.trials[entry.trial], entry))
             case FinalScored():
                 others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
-                return replace(self, finals=(*others, entry))
+                return replace(self, finals=(*others, entry), finals_usd=self.finals_usd + (entry.usd or 0.0))
             case SweepEnded():
                 return replace(self, ended=entry)
             case _:
@@ -211,17 +230,22 @@ def fold(entries: Iterable[Entry]) -> SweepState:
 
 
 def _proposed(before: TrialState | None, entry: TrialProposed) -> TrialState:
+    account = (before.account if before else Account()).reserve(entry.attempt, entry.reserved_usd)
     if before is None:
-        return TrialState(proposed=entry, started_at=entry.at)
+        return TrialState(proposed=entry, started_at=entry.at, account=account)
     n_attempts = before.attempts + (entry.attempt != before.attempt)
-    return replace(before, proposed=entry, job=None, ended=None, stopping=None, is_waiting=False, attempts=n_attempts)
+    anew = replace(before, proposed=entry, job=None, ended=None, stopping=None, is_waiting=False)
+    return replace(anew, attempts=n_attempts, account=account)
 
 
 def _interrupted(before: TrialState, entry: TrialInterrupted) -> TrialState:
+    account = before.account.settle(entry.usd) if entry.is_job_over else before.account
     interruptions = (*before.interruptions, entry)
-    return replace(before, interruptions=interruptions, is_waiting=True, ended=None, has_given_up=False)
+    waiting = replace(before, interruptions=interruptions, is_waiting=True, ended=None, has_given_up=False)
+    return replace(waiting, account=account)
 
 
 def _ended(before: TrialState, entry: TrialEnded) -> TrialState:
     has_given_up = before.is_waiting and entry.outcome is Outcome.ERRORED
-    return replace(before, ended=entry, is_waiting=False, has_given_up=has_given_up)
+    account = before.account.settle(entry.usd)
+    return replace(before, ended=entry, is_waiting=False, has_given_up=has_given_up, account=account)

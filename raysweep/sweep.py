@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from raysweep import environment, results
+from raysweep import environment, paying, results
 from raysweep import ledger as ledgers
 from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
@@ -44,6 +44,8 @@ class Options:
     """Whether a cluster that is started here has Ray's dashboard."""
     make_view: Callable[[Setting], View] | None = None
     """What shows the sweep in the terminal; None shows nothing."""
+    is_confirmed: bool = False
+    """Whether a new sweep may spend what its plan says, where the settings name no budget."""
     folder: Path | None = None
     """A new sweep's folder; None: a new one in the settings' `runs_folder`."""
     runner: Runner | None = None
@@ -72,9 +74,9 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
     sweep_id = "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
     folder = (options.folder or config.runs_folder / sweep_id).absolute()
     refuse_unusable(folder)
-    settings = anchored(config)
-    begun = _Begun(make_ready(settings), sweep_id, folder, settings.trials, (), SweepState())
-    return _drive(begun, options, lambda: open_ledger(folder, settings))
+    ready = paying.with_budget(make_ready(anchored(config)), is_confirmed=options.is_confirmed)
+    begun = _Begun(ready, sweep_id, folder, ready.config.trials, (), SweepState())
+    return _drive(begun, options, lambda: open_ledger(folder, ready.config))
 
 
 def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Options | None = None) -> Results:
@@ -99,6 +101,7 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
     ready = make_ready(past.config)
     _refuse_other_data(past, ready)
     _refuse_other_space(past, ready)
+    paying.refuse_poor(ready, past.state, past.n_trials)
     begun = _Begun(ready, past.started.sweep_id, folder, past.n_trials, past.entries, past.state)
     return _drive(begun, options, lambda: _reopen(past))
 
@@ -112,7 +115,14 @@ def _drive(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -> Resu
         resources = Resources(ready.capabilities.cpus, gpus)
         concurrency = _concurrency(begun, resources, cluster)
         where = cluster.words + (f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else "")
-        setting = Setting(begun.folder, concurrency, budget_epochs, lambda params: _rungs(ready, params), where)
+        setting = Setting(
+            begun.folder,
+            concurrency,
+            budget_epochs,
+            lambda params: _rungs(ready, params),
+            where,
+            ready.config.budget.max_usd,
+        )
         shown = [options.make_view(setting)] if options.make_view else []
         with open_() as ledger:
             recorders = make_recorders(ready.config.recorders, begun.folder)

@@ -49,7 +49,7 @@ class Deaf:
         assert isinstance(state, SweepState)
 
 
-def make_driver(*, trials=3, concurrency=2, pruner=None, room=1000, stopping=GOAL, past=(), **rules):
+def make_driver(*, trials=3, concurrency=2, pruner=None, room=1000, stopping=GOAL, past=(), means=None, **rules):
     from raysweep.dimensions import Uniform
 
     space = Space({"learning_rate": Uniform("uniform", 0.0, 1.0)})
@@ -68,6 +68,7 @@ def make_driver(*, trials=3, concurrency=2, pruner=None, room=1000, stopping=GOA
         make_spec=make_spec,
         recorder=Recorder(memory, Deaf(), fold(past), clock=clock, patience_s=0),
         clock=clock,
+        means=means,
     )
     return driver, memory.entries, clock
 

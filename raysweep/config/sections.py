@@ -208,6 +208,13 @@ class RetriesSection(Section):
     """Before the second attempt; four times as long before each further one."""
 
 
+class BudgetSection(Section):
+    """What the sweep may spend."""
+
+    max_usd: Annotated[float, Field(gt=0)] | None = None
+    """Spent and reserved together never exceed it, all sessions together. None: for what costs nothing only."""
+
+
 class FinalSection(Section):
     """What happens after the search."""
 

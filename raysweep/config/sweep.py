@@ -11,6 +11,7 @@ from raysweep.config.metrics import MetricEntry, check_name
 from raysweep.config.search import GridSearch, HyperoptSearch
 from raysweep.config.sections import (
     Asha,
+    BudgetSection,
     DataSection,
     EarlyStoppingSection,
     EvaluationSection,
@@ -55,6 +56,8 @@ class SweepConfig(Section):
     """When trials are measured."""
     retries: RetriesSection = RetriesSection()
     """What becomes of a trial whose machine or host failed."""
+    budget: BudgetSection = BudgetSection()
+    """What the sweep may spend; demanded where something costs money."""
     final: FinalSection = FinalSection()
     """What happens after the search."""
     recorders: tuple[Recorder, ...] = ()

@@ -41,6 +41,24 @@ class PollsSection(Section):
     """While nothing does."""
 
 
+class PricesSection(Section):
+    """What the host charges, in USD; a number that is left out is that of raysweep's dated table, where it has one."""
+
+    training_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """A million trained tokens."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """A million tokens that a tuned model reads."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """A million tokens that a tuned model writes."""
+    hosting_usd_per_hour: Annotated[float, Field(ge=0)] | None = None
+    """An hour of a deployed model."""
+
+    @property
+    def given(self) -> dict[str, float | None]:
+        """By what has the price: `training`, `input`, `output`, `hosting`."""
+        return {name.partition("_")[0]: value for name, value in self.model_dump().items()}
+
+
 class AzureSection(Section):
     """Where tuned models are deployed; only hosts that answer by deployments read it."""
 
@@ -98,6 +116,8 @@ class WireTrainer(Section):
     """How often the host is asked."""
     azure: AzureSection | None = None
     """Where tuned models are deployed."""
+    prices: PricesSection = PricesSection()
+    """What the host charges. At our own server nothing, unless prices are given: a rehearsal of a budget."""
 
     @model_validator(mode="after")
     def _check_urls(self) -> Self:

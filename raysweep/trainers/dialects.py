@@ -71,6 +71,12 @@ class Dialect:
     max_suffix: int = 64
     deletes_jobs: bool = False
     needs_deployment: bool = False
+    is_paid: bool = True
+    """Whether a price that nobody knows is refused rather than taken for nothing."""
+    overhead_s: float | None = None
+    """Of a job besides its training; None: nobody knows."""
+    step_s: float | None = None
+    """Of a training step; None: nobody knows."""
     limits: Limits = field(default_factory=Limits)
     polls: Polls = field(default_factory=Polls)
 
@@ -109,6 +115,8 @@ _AZURE = Dialect(
     needs_deployment=True,
     # Azure OpenAI quotas and limits, 2026-02: standard and global tiers.
     limits=Limits(running=3, queued=20, jobs=100, files=100, deployments=10),
+    overhead_s=900.0,
+    step_s=1.0,
 )
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
@@ -121,6 +129,9 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             newest_events_first=True,
             # About 3 at once and 5 to 16 creates a day were reported in 2026; the rest waits in the host's queue.
             limits=Limits(running=3, queued=0),
+            # Published jobs of small models, 2024 to 2026: about a step a second, 5 min before and up to 20 min after.
+            overhead_s=900.0,
+            step_s=1.0,
         ),
         "azure": _AZURE,
         "azure_classic": replace(
@@ -143,6 +154,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             name="raysweep",
             params=MappingProxyType({**_PLAIN, "learning_rate": _RATE, **_LORA}),
             key_env="RAYSWEEP_SERVER_API_KEY",
+            is_paid=False,
             metadata_filter=True,
             listing_lag_s=0.0,
             newest_events_first=True,

@@ -39,6 +39,7 @@ class SyntheticTrainer:
             metrics=frozenset({"train_loss", *(f"val_{name}" for name in names)}),
             evaluates_anywhere=True,
             cpus=0.1,
+            is_paid=self._settings.usd_per_million_tokens > 0,
             has_host=self._host is not None,
             listing_lag_s=self._settings.listing_lag_s if self._host else 0.0,
         )
@@ -74,7 +75,8 @@ class SyntheticTrainer:
     def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
         """By the settings' tokens and price."""
         tokens = round(spec.evaluate_at[-1] * self._settings.tokens_per_epoch)
-        return Estimate(tokens, tokens * self._settings.usd_per_million_tokens / 1e6)
+        usd = tokens * self._settings.usd_per_million_tokens / 1e6
+        return Estimate(tokens, usd or None, duration_s=spec.evaluate_at[-1] * self._settings.epoch_s)
 
     def preview(self, params: Params, examples: Sequence[Example], n: int) -> Sequence[Sequence[TokenView]]:
         """None: nothing is tokenised."""

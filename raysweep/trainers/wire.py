@@ -19,6 +19,7 @@ from raysweep.trainers.host_errors import HostError, as_failure, as_input_error
 from raysweep.trainers.hosted import Gate, JobRequest
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.trainers.wire_begin import Beginning
+from raysweep.trainers.wire_costs import Costs
 from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, questions, tokens_of, uploaded
 from raysweep.trainers.wire_job import HOST_METRICS, Size, WireJob
 from raysweep.trainers.wire_labels import Reading, read
@@ -49,6 +50,7 @@ class WireTrainer:
         self._make_gate = make_gate
         self._clock = clock or RealClock()
         self._is_scored = settings.score == "all" or (settings.score == "auto" and not self._dialect.needs_deployment)
+        self._costs = Costs(settings, self._dialect, task, is_scored=self._is_scored)
 
     @cached_property
     def _gate(self) -> Gate:
@@ -65,6 +67,7 @@ class WireTrainer:
             final_metrics=labels if self._is_scored else frozenset(),
             evaluates_anywhere=False,
             cpus=CPUS,
+            is_paid=self._dialect.is_paid or any(self._settings.prices.given.values()),
             has_host=True,
             listing_lag_s=self._dialect.lag_s,
             concurrency=limits.running,
@@ -116,6 +119,7 @@ class WireTrainer:
             len(splits.train),
             tokens_of(splits.train, prompt, self._task),
             int(batch_size) if isinstance(batch_size, int | float) else None,
+            self._costs.bill(spec, splits),
         )
         beginning = Beginning(spec, self._gate, self._dialect, request, self._clock)
         job = WireJob(spec, self._gate, beginning, size=size, scorer=scores, clock=self._clock)
@@ -160,9 +164,8 @@ class WireTrainer:
         return [reading.prediction for reading in self._readings(model, examples, lambda: False)]
 
     def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
-        """Tokens by the rows' length; money is for whoever knows the host's prices."""
-        tokens = tokens_of(data.splits.train, prompt_of(spec.params), self._task)
-        return Estimate(round(tokens * spec.evaluate_at[-1]), usd=None)
+        """Tokens and money at most. Raises ConfigError where a paid host's price is known to nobody."""
+        return self._costs.estimate(spec, data.splits)
 
     def preview(self, params: Params, examples: Sequence[Example], n: int) -> Sequence[Sequence[TokenView]]:
         """None: only the host knows its tokens."""

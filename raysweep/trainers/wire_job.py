@@ -13,6 +13,7 @@ from raysweep.trainers.host_errors import HostError, as_failure, fault_of_job
 from raysweep.trainers.hosted import Gate, HostedJob, Look, Point
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_begin import Beginning
+from raysweep.trainers.wire_bill import Bill
 from raysweep.trainers.wire_curve import Curve
 from raysweep.trainers.wire_metrics import read_result
 from raysweep.trainers.wire_record import End
@@ -30,6 +31,8 @@ class Size:
     n_train: int
     tokens: int
     batch_size: int | None
+    bill: Bill | None = None
+    """What it costs; None: nothing."""
 
 
 Made = TypeVar("Made")
@@ -50,6 +53,7 @@ class WireJob:
         self._size = size
         self._scorer = scorer
         self._clock = clock
+        self._bill = size.bill
         self._curve = Curve(n_epochs=round(spec.evaluate_at[-1]), n_train=size.n_train, batch_size=size.batch_size)
         self._n_told = spec.n_evaluations
         self._told: list[Evaluation] = []
@@ -122,7 +126,7 @@ class WireJob:
         why = self._curve.diverged()
         if why and not (look.job.is_final and not look.job.has_succeeded):
             self._gate.cancel(self.id)
-            raise JobFailed(f"job {self.id}: {why}: it has diverged, and was cancelled", Fault.PARAMS)
+            raise JobFailed(f"job {self.id}: {why}: it has diverged, and was cancelled", Fault.PARAMS, self._usd())
         is_late = self._has_more() and self._curve.has_passed(self._spec.evaluate_at[self._n_told])
         self._n_late = self._n_late + 1 if is_late and look.points else self._n_late
 
@@ -157,8 +161,10 @@ class WireJob:
         self._gate.release(job.id)
         if job.error_code or job.status == "failed":
             words = job.error or job.error_code or "the host does not say why"
-            raise JobFailed(f"job {job.id} failed at its host: {words}", fault_of_job(job.error_code, words))
-        raise JobFailed(f"job {job.id}: {job.status} at the host", Fault.HOST)
+            raise JobFailed(
+                f"job {job.id} failed at its host: {words}", fault_of_job(job.error_code, words), self._usd()
+            )
+        raise JobFailed(f"job {job.id}: {job.status} at the host", Fault.HOST, self._usd())
 
     def _fill(self, job: HostedJob) -> None:
         """What the events left out, from the checkpoints and then from the result file."""
@@ -188,7 +194,8 @@ class WireJob:
             evaluations.append(self._evaluation(epoch, point))
         tokens = max(job.trained_tokens or 0, evaluations[-1].trained_tokens)
         last = replace(evaluations[-1], trained_tokens=tokens, metrics={**evaluations[-1].metrics, **scores})
-        self._end = End(note, tokens, (*evaluations[:-1], last))
+        usd = self._bill.whole_usd(job.trained_tokens) if self._bill else None
+        self._end = End(note, tokens, (*evaluations[:-1], last), usd)
         record = replace(self._beginning.record, end=self._end)
         wire_record.save(self._spec.folder, record)
         self._gate.release(job.id)
@@ -200,7 +207,7 @@ class WireJob:
         self._n_told += evaluation is not None
         is_final = self._n_told >= len(end.evaluations)
         epoch = self._spec.evaluate_at[-1] if is_final or evaluation is None else evaluation.epoch
-        return Progress(epoch, end.trained_tokens, evaluation, is_final, end.model if is_final else None)
+        return Progress(epoch, end.trained_tokens, evaluation, is_final, end.model if is_final else None, end.usd)
 
     def _evaluation(self, epoch: float, point: Point | None) -> Evaluation:
         known = point or Point(0)
@@ -217,7 +224,11 @@ class WireJob:
 
     def _progress(self, evaluation: Evaluation | None = None) -> Progress:
         epoch = max(self._curve.epoch(), evaluation.epoch if evaluation else 0.0)
-        return Progress(epoch, round(epoch * self._size.tokens), evaluation)
+        return Progress(epoch, round(epoch * self._size.tokens), evaluation, usd=self._usd(epoch))
+
+    def _usd(self, epoch: float = 0.0) -> float | None:
+        """What it has cost so far: by the share of its steps that it has done."""
+        return self._bill.training_usd(max(epoch, self._curve.epoch())) if self._bill else None
 
     def _said(self, call: Callable[[], Made]) -> Made:
         try:

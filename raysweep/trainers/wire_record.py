@@ -27,6 +27,8 @@ class End:
     trained_tokens: int
     evaluations: tuple[Evaluation, ...]
     """All of them."""
+    usd: float | None = None
+    """What it has cost; None: nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What the driver decides on each event of a sweep, and what it writes down; Ray is nowhere in here."""
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -20,8 +19,10 @@ from raysweep.recorder import Recorder
 from raysweep.retries import Again, GiveUp, next_step
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.search.prune import Decision, Pruner, Stop
-from raysweep.tuning.report import Report
+from raysweep.tuning.purse import Means, Purse
+from raysweep.tuning.report import Report, finite
 from raysweep.tuning.rules import Rules
+from raysweep.tuning.turns import Turns
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,18 +42,20 @@ class Driver:
         make_spec: Callable[[Suggestion], JobSpec],
         recorder: Recorder,
         clock: Clock,
+        means: Means | None = None,
     ) -> None:
         self.rules = rules
         self.history = history
-        self._pruner = pruner
+        self.pruner = pruner
         self.make_spec = make_spec
         self.recorder = recorder
+        self.purse = Purse(means or Means(), recorder)
         self._clock = clock
         self._began_s = clock.monotonic_s()
         state = recorder.state
         self._spent_s = state.elapsed_s(state.at) if state.at else 0.0
         self._live: dict[int, JobSpec] = {}
-        self._waiting: dict[int, tuple[float, JobSpec]] = {}
+        self._turns = Turns(history, make_spec, self.purse, clock)
         self.error: RaysweepError | None = None
         self.signal: str | None = None
         """The signal that ended the sweep, if one did."""
@@ -63,26 +66,25 @@ class Driver:
         """The next trial's spec, written down before anything else happens to it."""
         if self.is_over():
             return Done()
-        due = [trial for trial, (due_s, _) in self._waiting.items() if due_s <= self._clock.monotonic_s()]
-        if due and len(self._live) < self.rules.concurrency:
-            return self._propose(self._waiting.pop(min(due))[1])
-        suggestion = self.history.ask()
-        if isinstance(suggestion, Suggestion):
-            return self._propose(self.make_spec(suggestion))
-        return Wait() if self._waiting or self._live else suggestion  # who runs may be lost, and tried again
+        answer = self._turns.next(n_live=len(self._live), concurrency=self.rules.concurrency)
+        if isinstance(answer, str):
+            self.stop(answer)
+            return Done()
+        return self._propose(answer) if isinstance(answer, JobSpec) else answer
 
     def take_up(self, spec: JobSpec, attempt: int, wait_s: float = 0.0) -> None:
         """Let a trial that holds a slot already be worked on again, after a wait, from where its record ends."""
         known = len(self.recorder.state.trials[spec.trial].evaluations)
-        again = replace(spec, attempt=attempt, n_evaluations=known)
-        self._waiting[spec.trial] = (self._clock.monotonic_s() + wait_s, again)
+        self._turns.take_up(replace(spec, attempt=attempt, n_evaluations=known), wait_s)
 
     def interrupt_trial(
         self, trial: int, fault: Fault | None, reason: str, *, is_job_over: bool, wait_s: float = 0.0
     ) -> None:
         """Write down that nobody works on the trial any more, and why; whoever says so has it taken up or ended."""
         now, attempt = self._clock.now(), self.recorder.state.trials[trial].attempt
-        self.recorder.record(TrialInterrupted(now, trial, attempt, fault, reason, is_job_over, wait_s))
+        usd = self.purse.settle(trial) if is_job_over else None
+        self.purse.forget(trial)
+        self.recorder.record(TrialInterrupted(now, trial, attempt, fault, reason, is_job_over, wait_s, usd))
 
     def report(self, trial: int, report: Report) -> bool:
         """Take in what an actor says; whether its trial goes on."""
@@ -96,6 +98,7 @@ class Driver:
             return False
         if report.progress is None:
             return True
+        self.purse.see(self._live[trial], report.progress)
         if report.progress.evaluation:
             self._evaluate(trial, report.progress.evaluation)
         if report.progress.is_final:
@@ -165,16 +168,19 @@ class Driver:
             self.abort(error)
 
     def end_trial(self, trial: int, outcome: Outcome, reason: str, *, model: str | None = None) -> None:
-        """Write the trial's end down; its slot is free."""
+        """Write the trial's end down, and what its last attempt has cost; its slot is free."""
         self._live.pop(trial, None)
-        self._waiting.pop(trial, None)
+        self._turns.drop(trial)
         self.history.end(trial, outcome)
         state, metric = self.recorder.state.trials[trial], self.rules.goal.metric
-        self.recorder.record(state.end(self._clock.now(), outcome, reason, metric=metric, model=model))
+        usd = self.purse.settle(trial)
+        self.recorder.record(state.end(self._clock.now(), outcome, reason, metric=metric, model=model, usd=usd))
 
     def _propose(self, spec: JobSpec) -> JobSpec:
         sampled = tuple(name for name in self.rules.sampled if name in spec.params)
-        self.recorder.record(TrialProposed(self._clock.now(), spec.trial, spec.attempt, spec.key, spec.params, sampled))
+        now, usd = self._clock.now(), self.purse.reservation(spec)
+        self.recorder.record(TrialProposed(now, spec.trial, spec.attempt, spec.key, spec.params, sampled, usd))
+        self.purse.begin(spec)
         self._live[spec.trial] = spec
         return spec
 
@@ -184,7 +190,7 @@ class Driver:
             _LOG.warning("trial %d: its trainer repeats the evaluation at epoch %g; left out", trial, evaluation.epoch)
             return
         now, attempt, epoch = self._clock.now(), self._live[trial].attempt, evaluation.epoch
-        metrics = {name: _finite(value) for name, value in evaluation.metrics.items()}
+        metrics = finite(evaluation.metrics)
         seen = (evaluation.examples, evaluation.trained_tokens)
         self.recorder.record(Evaluated(now, trial, attempt, epoch, *seen, metrics))
         self.learn(trial, metrics, epoch)
@@ -202,7 +208,7 @@ class Driver:
     def judge(self, spec: JobSpec, metrics: Mapping[str, float | None], epoch: float) -> Decision:
         """What early stopping says of an evaluation."""
         value = self.rules.stopping_goal.value_in(metrics)
-        return self._pruner.decide(spec.trial, epoch, value, spec.evaluate_at[-1])
+        return self.pruner.decide(spec.trial, epoch, value, spec.evaluate_at[-1])
 
     def prune(self, trial: int, decision: Stop) -> None:
         """End a trial as early stopping has it."""
@@ -219,6 +225,7 @@ class Driver:
         self.stop_at_target(trial, objective)
 
     def _fail(self, trial: int, failure: JobFailed, *, is_job_over: bool) -> None:
+        self.purse.hear(trial, failure, is_job_over=is_job_over)
         if failure.fault is Fault.PARAMS:
             self.end_trial(trial, Outcome.FAILED, failure.reason)
         elif failure.fault is Fault.DATA:
@@ -241,8 +248,3 @@ class Driver:
             self.end_trial(trial, then.outcome, then.reason)
         else:
             self.take_up(spec, spec.attempt + 1 if is_job_over else spec.attempt, wait_s)
-
-
-def _finite(value: float | None) -> float | None:
-    """The value as a ledger can hold it: None where it is not a number."""
-    return value if value is not None and math.isfinite(value) else None

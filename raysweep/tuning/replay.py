@@ -76,6 +76,7 @@ def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], pas
             driver.history.adopt(entry.trial, point)
             spec = driver.make_spec(Suggestion(entry.trial, point))
             past.specs[entry.trial] = replace(spec, params=entry.params)  # a trainer's defaults may be others today
+            driver.purse.begin(past.specs[entry.trial])
         case Evaluated():
             driver.learn(entry.trial, entry.metrics, entry.epoch)
             decision = driver.judge(past.specs[entry.trial], entry.metrics, entry.epoch)

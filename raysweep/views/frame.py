@@ -13,7 +13,7 @@ from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import counts, ended, left_s, running, savings, waiting
 from raysweep.views.rows import STYLES, live_rows
 from raysweep.views.view import Setting
-from raysweep.views.words import NOTHING, about, elapsed, metric, one_line, shortened, tokens
+from raysweep.views.words import NOTHING, about, elapsed, metric, money, one_line, shortened, tokens
 
 HEAD_LINES = 6
 """With the empty one below, and one left free so that the terminal does not scroll."""
@@ -87,7 +87,7 @@ def _head(
     title = Text.assemble(("raysweep ", "dim"), (one_line(started.name), "bold"), f" {started.sweep_id}")
     time = elapsed(state.elapsed_s(now)) + (f", {about(left)} left" if left is not None else "")
     share = f", {saved.share:.0%} saved by stopping" if saved.share else ""
-    trained = Text(f"{tokens(saved.trained_tokens)} tokens{share}", style="dim")
+    trained = Text(f"{tokens(saved.trained_tokens)} tokens{share}{_bill(state, setting)}", style="dim")
     where = ", ".join(part for part in (one_line(setting.cluster), f"{setting.concurrency} at once") if part)
     of = Text(f" {over} of {state.n_trials} ended, {time}")
     bar = ProgressBar(state.n_trials, over, max(8, width - of.cell_len - 1), complete_style="green")
@@ -97,6 +97,16 @@ def _head(
         _ends(bar, of, width),
         _counts(state),
     ]
+
+
+def _bill(state: SweepState, setting: Setting) -> str:
+    """What is spent and what is set aside, against the budget; empty where nothing costs anything."""
+    spending = state.spending
+    if not spending.is_any:
+        return ""
+    of = "" if setting.max_usd is None else f" of {money(setting.max_usd)}"
+    held = f" (+{money(spending.reserved)} reserved)" if spending.reserved else ""
+    return f", {money(spending.spent)}{held}{of} USD"
 
 
 def _ends(left: RenderableType, right: Text, width: int) -> Table:

@@ -21,6 +21,8 @@ class Savings:
     """By all trials, the failed ones too."""
     saved_tokens: int
     """What the pruned trials would have trained besides."""
+    usd: float
+    """What the pruned trials' last attempts had reserved and did not use."""
     share: float | None
     """Saved tokens as a share of what the completed and pruned trials would have trained; None before any ended."""
 
@@ -63,6 +65,7 @@ def savings(state: SweepState, setting: Setting) -> Savings:
     return Savings(
         trained_tokens=sum(trial.trained_tokens for trial in state.trials.values()),
         saved_tokens=saved,
+        usd=sum(_saved_usd(trial) for trial in state.trials.values() if trial.outcome is Outcome.PRUNED),
         share=saved / full if full else None,
     )
 
@@ -102,3 +105,10 @@ def _saved(trial: TrialState, setting: Setting) -> int:
         return 0
     full = trial.last.trained_tokens / trial.last.epoch * setting.budget_epochs(trial.params)
     return max(0, round(full) - trial.trained_tokens)
+
+
+def _saved_usd(trial: TrialState) -> float:
+    reserved = trial.proposed.reserved_usd
+    if reserved is None or trial.ended is None or trial.ended.usd is None:
+        return 0.0
+    return max(0.0, reserved - trial.ended.usd)

@@ -10,7 +10,7 @@ from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import next_rung
 from raysweep.views.tables import Block, Column, blocks
 from raysweep.views.view import Setting
-from raysweep.views.words import NOTHING, headings, metric, param, shortened
+from raysweep.views.words import NOTHING, headings, metric, money, param, shortened
 
 STYLES: Mapping[Outcome, str] = MappingProxyType(
     {
@@ -35,13 +35,14 @@ def live_rows(
     ]
     if any(trial.attempts > 1 for trial in trials):
         columns.insert(0, Column("try", tuple(str(trial.attempts) for trial in trials)))
+    columns += _money(trials, state)
     names = sampled_names(state) if with_params else ()
     return _rows(trials, state, columns, names, width)
 
 
 def top_rows(trials: Sequence[TrialState], state: SweepState, setting: Setting, width: int) -> list[Block]:
     """Completed trials, with how far they trained."""
-    columns = [Column("epoch", tuple(_epoch(trial, setting) for trial in trials))]
+    columns = [Column("epoch", tuple(_epoch(trial, setting) for trial in trials)), *_money(trials, state)]
     return _rows(trials, state, columns, sampled_names(state), width)
 
 
@@ -82,6 +83,20 @@ def _rows(
         *(Column(shown[name], tuple(_param(trial, name) for trial in trials), style="cyan") for name in params),
     ]
     return blocks(key, columns, width, styles)
+
+
+def _money(trials: Sequence[TrialState], state: SweepState) -> list[Column]:
+    """What each has cost, and with a sign what is set aside for one that runs; none where nothing costs anything."""
+    if not state.spending.is_any:
+        return []
+    return [Column("USD", tuple(_usd(trial) for trial in trials))]
+
+
+def _usd(trial: TrialState) -> str:
+    account = trial.account
+    if account.open_usd is not None:
+        return f"≤{money((account.settled_usd or 0.0) + account.open_usd)}"
+    return money(account.settled_usd)
 
 
 def _epoch(trial: TrialState, setting: Setting) -> str:

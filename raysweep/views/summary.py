@@ -19,7 +19,7 @@ from raysweep.views.pace import counts, savings
 from raysweep.views.rows import STYLES, metric_columns, top_rows
 from raysweep.views.tables import Column, blocks
 from raysweep.views.view import Setting
-from raysweep.views.words import elapsed, one_line, param, tokens
+from raysweep.views.words import elapsed, money, one_line, param, tokens
 
 TOP = 5
 REASONS = 4
@@ -149,6 +149,18 @@ def _tokens(state: SweepState, setting: Setting) -> Iterator[RenderableType]:
     if saved.share:
         text.append(f"; stopping early saved {tokens(saved.saved_tokens)}, {saved.share:.0%} of full runs")
     yield text
+    if state.spending.is_any:
+        yield Text(_bill(state, setting, saved.usd))
+
+
+def _bill(state: SweepState, setting: Setting, saved_usd: float) -> str:
+    spending = state.spending
+    of = "" if setting.max_usd is None else f" of {money(setting.max_usd)}"
+    parts = [f"{money(spending.spent)}{of} USD spent"]
+    parts += [f"{money(state.finals_usd)} of them to score the best"] if state.finals_usd else []
+    parts += [f"{money(spending.reserved)} still reserved"] if spending.reserved else []
+    parts += [f"stopping early saved about {money(saved_usd)} USD"] if saved_usd else []
+    return "; ".join(parts)
 
 
 def _places(state: SweepState, setting: Setting) -> Iterator[RenderableType]:

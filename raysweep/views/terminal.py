@@ -15,7 +15,7 @@ from raysweep.views.frame import frame
 from raysweep.views.pace import counts
 from raysweep.views.summary import summary
 from raysweep.views.view import Setting, View
-from raysweep.views.words import metric, one_line
+from raysweep.views.words import metric, money, one_line
 
 Mode = Literal["auto", "live", "plain", "quiet", "json"]
 """What the terminal shows; `auto` is `live` on a terminal and `plain` else."""
@@ -145,8 +145,10 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
     total = state.n_trials
     where = f" at epoch {trial.last.epoch:.3g}" if trial.last else ""
     value = f", {state.goal.metric} {metric(state.goal.metric, entry.objective)}" if entry.objective is not None else ""
+    usd = trial.account.settled_usd
+    cost = f", {money(usd)} USD" if usd is not None else ""
     why = f": {one_line(entry.reason)}" if entry.reason else ""
-    line = f"[{sum(counts(state).values())}/{total}] trial {entry.trial} {entry.outcome}{where}{value}{why}"
+    line = f"[{sum(counts(state).values())}/{total}] trial {entry.trial} {entry.outcome}{where}{value}{cost}{why}"
     if best is None or best.ended is None:
         return line
     is_new = best.number == entry.trial
@@ -173,7 +175,8 @@ def _resume_line(state: SweepState, setting: Setting) -> str:
 def _start_line(entry: SweepStarted, setting: Setting) -> str:
     where = f" on {one_line(setting.cluster)}" if setting.cluster else ""
     name = f"raysweep {one_line(entry.name)} {entry.sweep_id}"
+    budget = "" if setting.max_usd is None else f"at most {setting.max_usd:g} USD, "
     return (
-        f"{name}: {entry.trials} trials, {setting.concurrency} at once{where}, "
+        f"{name}: {entry.trials} trials, {setting.concurrency} at once{where}, {budget}"
         f"objective {entry.metric} ({entry.mode}), folder {setting.folder}"
     )

@@ -27,6 +27,8 @@ class Setting:
     """Where a trial is compared with others, from its params; ascending, empty where nothing is stopped."""
     cluster: str = ""
     """Where the trials run, in a few words."""
+    max_usd: float | None = None
+    """What the sweep may spend; None: no limit, or nothing costs anything."""
 
 
 class View(Protocol):

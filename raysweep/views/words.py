@@ -70,6 +70,13 @@ def one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def money(usd: float | None) -> str:
+    """An amount in USD, without the unit: cents, and more digits where it is less than a cent."""
+    if usd is None:
+        return NOTHING
+    return f"{usd:.2f}" if usd >= 0.01 or usd == 0 else f"{usd:.2g}"
+
+
 def tokens(count: float) -> str:
     """A count of tokens, rounded: 950, 52k, 1.2M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -1,0 +1,76 @@
+"""What `raysweep plan` says: tokens, money and time of a sweep that has not begun, against its budget; asks no host."""
+
+from collections.abc import Iterator
+
+from rich.markup import escape
+
+from raysweep.config import SweepConfig
+from raysweep.config.sections import NoEarlyStopping
+from raysweep.forecast import SIMULATIONS, Forecast, Forecaster, Total
+from raysweep.preflight import make_ready
+from raysweep.views.words import about, tokens
+
+UNKNOWN = "not known"
+
+
+def plan(config: SweepConfig) -> Iterator[str]:
+    """Lines with rich's markup; nothing is run, asked or written. Raises InputError for what would be refused."""
+    ready = make_ready(config)
+    forecast = Forecaster(ready, config.trials).forecast()
+    yield f"[bold]{escape(config.name)}[/bold]: {forecast.n_trials} trials, {forecast.concurrency} at once"
+    yield from _table(forecast)
+    yield from _how(config, forecast)
+    if not forecast.is_paid:
+        yield "it costs nothing but the machine's time"
+        return
+    if forecast.dearest.final_usd and config.final.test:
+        yield f"scoring the best on the test split: up to {forecast.dearest.final_usd:.2f} USD, in both sums"
+    yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
+    yield _verdict(config.budget.max_usd, forecast)
+
+
+def _table(forecast: Forecast) -> Iterator[str]:
+    one = forecast.dearest
+    each = Total(one.trained_tokens, one.usd or 0.0, one.duration_s)
+    yield f"[dim]{'':<22}{'tokens':>8}{'USD':>12}  time[/dim]"
+    yield _row("a trial, at most", each, forecast)
+    yield _row("all of them, at most", forecast.worst, forecast)
+    if forecast.expected:
+        yield _row("expected", forecast.expected, forecast)
+        if forecast.is_paid and forecast.usually_usd[1] - forecast.usually_usd[0] >= 0.01:
+            low, high = forecast.usually_usd
+            yield f"[dim]{'':<22}{'':>8}  eight in ten: {low:.2f} to {high:.2f}[/dim]"
+
+
+def _row(name: str, total: Total, forecast: Forecast) -> str:
+    usd = f"{total.usd:.2f}" if forecast.is_paid else "0"
+    time = UNKNOWN if total.duration_s is None else about(total.duration_s)
+    return f"{name:<22}{tokens(total.trained_tokens):>8}{usd:>12}  {time}"
+
+
+def _how(config: SweepConfig, forecast: Forecast) -> Iterator[str]:
+    if forecast.expected is None:
+        yield "expected: not known; early_stopping stops by values, and nobody knows them before"
+    elif isinstance(config.early_stopping, NoEarlyStopping):
+        yield "[dim]expected: no trial is stopped early; params are drawn from the space[/dim]"
+    else:
+        yield (
+            f"[dim]expected: mean of {SIMULATIONS} simulated sweeps with this early stopping; params are drawn from "
+            "the space, and how good a trial is by chance[/dim]"
+        )
+    yield "[dim]tokens are counted too high rather than too low; what a job has really taken, its host says[/dim]"
+
+
+def _verdict(max_usd: float | None, forecast: Forecast) -> str:
+    if max_usd is None:
+        return (
+            "[yellow]no budget[/yellow]: set budget.max_usd=…, or confirm this plan: "
+            f"raysweep tune … --yes (then at most {forecast.worst.usd:.2f} USD are spent)"
+        )
+    if max_usd < forecast.least_usd:
+        return f"[red]budget[/red] {max_usd:g} USD: below one job; the sweep would be refused"
+    if max_usd >= forecast.worst.usd:
+        return f"[green]budget[/green] {max_usd:g} USD: enough for every trial to run to its end"
+    if forecast.expected and max_usd >= forecast.expected.usd:
+        return f"[yellow]budget[/yellow] {max_usd:g} USD: covers what is expected, but not the worst case"
+    return f"[yellow]budget[/yellow] {max_usd:g} USD: the sweep will likely end by it before all trials were made"

@@ -1,0 +1,87 @@
+"""What the jobs of one wire trainer cost and how long they take, before they begin; asks no host."""
+
+import math
+
+from raysweep.config import WireTrainer as Settings
+from raysweep.cost import Prices, Usage, prices_of
+from raysweep.dataset import Splits
+from raysweep.jobs import Estimate, JobSpec
+from raysweep.task import Prompt, Task
+from raysweep.trainers.dialects import Dialect
+from raysweep.trainers.prompting import prompt_of
+from raysweep.trainers.wire_bill import Bill, most_scoring, most_training_tokens
+
+AUTO_BATCH = 0.002
+"""Of the examples: what OpenAI and Azure choose for themselves (2026)."""
+FREE_TIER = "developertier"
+"""Where nothing says how models are deployed."""
+
+
+class Costs:
+    """Counts the rows of each split once a prompt."""
+
+    def __init__(self, settings: Settings, dialect: Dialect, task: Task, *, is_scored: bool) -> None:
+        """`is_scored`: each finished job's model answers the validation split."""
+        self._settings = settings
+        self._dialect = dialect
+        self._task = task
+        self._is_scored = is_scored
+        self._trained: dict[tuple[str, Prompt], int] = {}
+        self._answers: dict[tuple[str, str, Prompt], Usage] = {}
+
+    def estimate(self, spec: JobSpec, splits: Splits) -> Estimate:
+        """Tokens and money at most, by the rows' length and the host's prices.
+
+        Raises ConfigError where a paid host's price is known to nobody.
+        """
+        prompt = prompt_of(spec.params)
+        tokens = round(self._tokens(splits, prompt) * spec.evaluate_at[-1])
+        duration_s = self._duration_s(spec, len(splits.train))
+        bill = self.bill(spec, splits)
+        if bill is None:
+            return Estimate(tokens, None, duration_s=duration_s)
+        can_answer = not self._dialect.needs_deployment or self._settings.azure is not None
+        final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) if can_answer else 0.0
+        scoring_usd = bill.prices.usd(bill.scoring)
+        return Estimate(tokens, bill.at_most_usd, scoring_usd, final_usd, duration_s, bill.prices.words)
+
+    def bill(self, spec: JobSpec, splits: Splits) -> Bill | None:
+        """A job's; None where nothing costs anything. Raises as `estimate` does."""
+        prices = self._prices(str(spec.params["model"]))
+        if prices is None or prices.is_free:
+            return None
+        prompt = prompt_of(spec.params)
+        scoring = self._scoring(splits, "validation", prompt) if self._is_scored else Usage()
+        return Bill(prices, self._tokens(splits, prompt), spec.evaluate_at[-1], scoring)
+
+    def _prices(self, model: str) -> Prices | None:
+        tier = self._settings.azure.sku if self._settings.azure else FREE_TIER
+        given = self._settings.prices.given
+        return prices_of(self._dialect.name, model, tier=tier, given=given, is_paid=self._dialect.is_paid)
+
+    def _tokens(self, splits: Splits, prompt: Prompt) -> int:
+        key = (splits.fingerprint, prompt)
+        if key not in self._trained:
+            self._trained[key] = most_training_tokens(splits.train, prompt, self._task)
+        return self._trained[key]
+
+    def _scoring(self, splits: Splits, name: str, prompt: Prompt) -> Usage:
+        key = (splits.fingerprint, name, prompt)
+        if key not in self._answers:
+            self._answers[key] = most_scoring(
+                splits.test if name == "test" else splits.validation,
+                prompt,
+                self._task,
+                tokens_per_minute=self._dialect.limits.tokens_per_minute,
+                is_deployed=self._dialect.needs_deployment,
+            )
+        return self._answers[key]
+
+    def _duration_s(self, spec: JobSpec, n_train: int) -> float | None:
+        if self._dialect.overhead_s is None or self._dialect.step_s is None:
+            return None
+        given = spec.params.get("batch_size")
+        by_host = max(1, round(n_train * AUTO_BATCH))
+        batch_size = given if isinstance(given, int | float) and given >= 1 else by_host
+        steps = math.ceil(n_train / batch_size) * spec.evaluate_at[-1]
+        return self._dialect.overhead_s + steps * self._dialect.step_s

@@ -1,0 +1,119 @@
+"""The sweep's money as its driver handles it: what a trial's job may cost, whether that fits, what a job has used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from raysweep.errors import JobFailed, RaysweepError
+from raysweep.jobs import Estimate, JobSpec, Progress
+from raysweep.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class Means:
+    """What there is to be spent, and what things cost."""
+
+    estimate: Callable[[JobSpec], Estimate] | None = None
+    """Of a trial's job, at most; None: nothing costs anything."""
+    max_usd: float | None = None
+    """What may be spent and reserved together; None: no limit."""
+    scores_best: bool = False
+    """Whether money is kept back, to score the best model on the test split."""
+
+
+@dataclass
+class Purse:
+    """Reads what was spent from the ledger's state, so that every session goes on where the last one was."""
+
+    means: Means
+    recorder: Recorder
+    _kept_usd: float = 0.0
+    """For the final scores of the trial whose model would cost the most."""
+    _seen: dict[int, tuple[JobSpec, Progress]] = field(default_factory=dict)
+    """The last that was seen of the jobs that are watched."""
+    _said: dict[int, float] = field(default_factory=dict)
+    """What jobs that failed have cost, where that is known."""
+
+    def reservation(self, spec: JobSpec) -> float | None:
+        """What is to be set aside for the attempt, or is already; None where it costs nothing."""
+        open_usd = self._open(spec)
+        return self._estimate(spec).usd if open_usd is None else open_usd
+
+    def lack(self, spec: JobSpec) -> str | None:
+        """Why the attempt's job cannot be paid, in words; None where it can."""
+        spending, open_usd, max_usd = self.recorder.state.spending, self._open(spec), self.means.max_usd
+        needed = self.reservation(spec)
+        if max_usd is None or needed is None or open_usd is not None:
+            return None
+        kept = max(self._kept_usd, self._final(spec))
+        if spending.fits(needed + kept, max_usd):
+            return None
+        left = max(0.0, max_usd - spending.committed)
+        besides = f", {kept:.2f} are kept back to score the best" if kept else ""
+        return (
+            f"trial {spec.trial} may take {needed:.2f} USD{besides}, and {left:.2f} of {max_usd:.2f} USD are left; "
+            "for more, resume with a larger budget.max_usd"
+        )
+
+    def begin(self, spec: JobSpec) -> None:
+        """The attempt was proposed, now or in the past: somebody begins to watch its job."""
+        self._kept_usd = max(self._kept_usd, self._final(spec))
+        self.forget(spec.trial)
+
+    def see(self, spec: JobSpec, progress: Progress) -> None:
+        """The latest of the trial's job."""
+        self._seen[spec.trial] = (spec, progress)
+
+    def hear(self, trial: int, failure: JobFailed, *, is_job_over: bool) -> None:
+        """The trial's job failed: it has cost what its trainer says, and nothing where none was ever made."""
+        state = self.recorder.state.trials[trial]
+        is_first = all(one.attempt != state.attempt for one in state.interruptions)
+        if failure.usd is not None:
+            self._said[trial] = failure.usd
+        elif is_job_over and is_first and state.job is None:
+            self._said[trial] = 0.0
+
+    def forget(self, trial: int) -> None:
+        """Nobody watches the trial's job any more: what it does from now on is not known."""
+        self._seen.pop(trial, None)
+        self._said.pop(trial, None)
+
+    def settle(self, trial: int) -> float | None:
+        """What the trial's open attempt has cost: as was said, or by what was seen of its job, else all of it.
+
+        None where nothing is reserved, because it costs nothing or is settled already.
+        """
+        reserved = self.recorder.state.trials[trial].account.open_usd
+        said, seen = self._said.get(trial), self._seen.get(trial)
+        self.forget(trial)
+        if reserved is None or said is not None:
+            return None if reserved is None else said
+        if seen is None:
+            return reserved
+        spec, progress = seen
+        if progress.usd is not None:
+            return progress.usd
+        return reserved if progress.is_final else reserved * min(1.0, progress.epoch / spec.evaluate_at[-1])
+
+    def final_usd(self, spec: JobSpec) -> float | None:
+        """What scoring the trial's model on the test split costs; None: nothing.
+
+        Raises RaysweepError where that is not left: jobs have cost more than was thought, or the budget was cut.
+        """
+        usd, spending, max_usd = self._final(spec), self.recorder.state.spending, self.means.max_usd
+        if usd and max_usd is not None and not spending.fits(usd, max_usd):
+            raise RaysweepError(
+                f"the best model was not scored on the test split: that may cost {usd:.2f} USD, and "
+                f"{spending.spent:.2f} of {max_usd:.2f} USD are spent; resume with a larger budget.max_usd"
+            )
+        return usd or None
+
+    def _open(self, spec: JobSpec) -> float | None:
+        """What is reserved for this very attempt."""
+        trial = self.recorder.state.trials.get(spec.trial)
+        return trial.account.open_usd if trial and trial.account.attempt == spec.attempt else None
+
+    def _final(self, spec: JobSpec) -> float:
+        return self._estimate(spec).final_usd if self.means.scores_best else 0.0
+
+    def _estimate(self, spec: JobSpec) -> Estimate:
+        return self.means.estimate(spec) if self.means.estimate else Estimate(0, None)

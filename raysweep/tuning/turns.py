@@ -1,0 +1,66 @@
+"""Whose turn it is: trials that wait to be taken up again, then those that the search suggests, if they can be paid."""
+
+from collections.abc import Callable
+
+from raysweep.clock import Clock
+from raysweep.jobs import JobSpec
+from raysweep.search.history import Done, History, Suggestion, Wait
+from raysweep.tuning.purse import Purse
+
+BUDGET_USED = "the budget is used up"
+"""How the reason begins of a sweep that ended because its next trial could not be paid."""
+
+
+class Turns:
+    """Keeps the trials that wait, and one that was suggested but cannot be paid yet."""
+
+    def __init__(
+        self, history: History, make_spec: Callable[[Suggestion], JobSpec], purse: Purse, clock: Clock
+    ) -> None:
+        self._history = history
+        self._make_spec = make_spec
+        self._purse = purse
+        self._clock = clock
+        self._waiting: dict[int, tuple[float, JobSpec]] = {}
+        self._asked: JobSpec | None = None
+
+    def take_up(self, spec: JobSpec, wait_s: float) -> None:
+        """A trial that holds a slot already waits to be worked on again."""
+        self._waiting[spec.trial] = (self._clock.monotonic_s() + wait_s, spec)
+
+    def drop(self, trial: int) -> None:
+        """A trial waits no longer."""
+        self._waiting.pop(trial, None)
+
+    def next(self, *, n_live: int, concurrency: int) -> JobSpec | Wait | Done | str:
+        """The next trial, which then no longer waits; or why nobody's job can be paid any more, in words.
+
+        While others run or hold money, one that cannot be paid waits: their end may free some.
+        """
+        spec = self._due(n_live < concurrency)
+        if not isinstance(spec, JobSpec):
+            return Wait() if self._waiting or n_live else spec  # who runs may be lost, and tried again
+        lack = self._purse.lack(spec)
+        if lack is None:
+            self._take(spec)
+            return spec
+        may_free = n_live or any(self._purse.lack(one) is None for _, one in self._waiting.values())
+        return Wait() if may_free else f"{BUDGET_USED}: {lack}"
+
+    def _due(self, has_slot: bool) -> JobSpec | Wait | Done:
+        now_s = self._clock.monotonic_s()
+        due = [spec for _, (due_s, spec) in sorted(self._waiting.items()) if due_s <= now_s] if has_slot else []
+        if due:
+            return next((spec for spec in due if self._purse.lack(spec) is None), due[0])
+        if self._asked is None:
+            suggestion = self._history.ask()
+            if not isinstance(suggestion, Suggestion):
+                return suggestion
+            self._asked = self._make_spec(suggestion)
+        return self._asked
+
+    def _take(self, spec: JobSpec) -> None:
+        if spec.trial in self._waiting:
+            self.drop(spec.trial)
+        else:
+            self._asked = None

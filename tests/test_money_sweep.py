@@ -1,0 +1,130 @@
+"""A budgeted sweep against the local server over real HTTP, from refusal to resume with a larger budget."""
+
+import pytest
+from openai import OpenAI
+from wire_toys import KEY_ENV, MODEL
+
+from raysweep import ledger
+from raysweep.config.load import parse
+from raysweep.entries import FinalScored, TrialEnded, TrialProposed
+from raysweep.errors import ConfigError
+from raysweep.jobs import Outcome
+from raysweep.state import SweepState
+from raysweep.sweep import Options, resume_sweep, run_sweep
+from raysweep.testing.processes import ProcessRunner
+from raysweep.testing.server import running_server
+from raysweep.trainers.hosted import SWEEP_TAG
+
+TRIALS = 8
+PRICES = {"training_usd_per_million": 100.0, "input_usd_per_million": 10.0, "output_usd_per_million": 40.0}
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_server("--epoch-s", "0.2", "--running", "50") as one:
+        yield one
+
+
+@pytest.fixture
+def paid(server, synthetic, monkeypatch):
+    """A sweep of jobs that cost about 0.6 USD each."""
+    monkeypatch.setenv(KEY_ENV, server.key)
+    wire = {"kind": "wire", "host": "raysweep", "base_url": server.base_url, "key_env": KEY_ENV, "model": MODEL}
+    synthetic["trainer"] = {**wire, "prices": PRICES, "polls": {"shortest_s": 0.05, "longest_s": 0.1}}
+    synthetic["space"] = {
+        "learning_rate_multiplier": {"kind": "loguniform", "low": 0.05, "high": 10.0},
+        "batch_size": 8,
+        "n_epochs": 2,
+    }
+    synthetic["objective"] = {"metric": "val_loss"}
+    synthetic["early_stopping"] = {"kind": "asha", "rungs": [1.0], "eta": 2}
+    synthetic["evaluation"] = {"every_epochs": 1}
+    synthetic["final"] = {"test": True, "baseline": False}
+    synthetic["trials"] = TRIALS
+    return synthetic
+
+
+def run(settings, **changes):
+    return run_sweep(parse(settings | changes, "test"), Options(runner=ProcessRunner()))
+
+
+def jobs_of(server, found):
+    with OpenAI(base_url=server.base_url, api_key=server.key) as client:
+        tag = {SWEEP_TAG: found.state.started.sweep_id}
+        return list(client.fine_tuning.jobs.list(metadata=tag))
+
+
+def check_every_entry(folder, max_usd):
+    state = SweepState()
+    for entry in ledger.read(folder):
+        state = state.apply(entry)
+        assert state.spending.committed <= max_usd + 1e-9, entry
+    assert state.spending.reserved == 0
+    return state
+
+
+def test_a_sweep_ends_by_its_budget_and_goes_on_with_a_larger_one(paid, server):
+    found = run(paid, budget={"max_usd": 3.0})
+
+    state = check_every_entry(found.folder, 3.0)
+    assert state.ended.reason.startswith("the budget is used up: trial")
+    assert 2 <= len(state.trials) < TRIALS
+    assert all(trial.proposed.reserved_usd > 0.3 for trial in state.trials.values())
+    completed = [trial for trial in state.trials.values() if trial.outcome is Outcome.COMPLETED]
+    assert all(0 < trial.account.settled_usd < trial.proposed.reserved_usd for trial in completed)
+    assert [True] == [final.usd > 0 for final in state.finals if final.name == "best"]
+
+    with pytest.raises(ConfigError, match=r"budget.max_usd: of 3 USD, .* give more"):
+        resume_sweep(found.folder, [], Options(runner=ProcessRunner()))
+    again = resume_sweep(found.folder, ["budget.max_usd=20"], Options(runner=ProcessRunner()))
+
+    after = check_every_entry(found.folder, 20.0)
+    assert TRIALS == len(after.trials)
+    assert after.spending.spent > state.spending.spent
+    assert again.best is not None
+    assert after.spending.spent == pytest.approx(_bill(found.folder))
+    assert again.trials["usd"].sum() + after.finals_usd == pytest.approx(after.spending.spent)
+
+
+def _bill(folder):
+    """By hand: what each end and each final says; no attempt was interrupted."""
+    entries = list(ledger.read(folder))
+    proposed = {entry.trial: entry.reserved_usd for entry in entries if isinstance(entry, TrialProposed)}
+    ends = sum(
+        proposed[entry.trial] if entry.usd is None else entry.usd for entry in entries if isinstance(entry, TrialEnded)
+    )
+    return ends + sum(entry.usd or 0 for entry in entries if isinstance(entry, FinalScored))
+
+
+def test_a_completed_job_is_billed_by_the_tokens_that_its_host_has_trained(paid, server):
+    found = run(paid, trials=1, early_stopping={"kind": "none"}, budget={"max_usd": 5.0})
+
+    (trial,) = found.state.trials.values()
+    (job,) = jobs_of(server, found)
+    training = job.trained_tokens * PRICES["training_usd_per_million"] / 1e6
+    assert trial.outcome is Outcome.COMPLETED
+    assert training < trial.account.settled_usd < trial.proposed.reserved_usd
+    assert trial.account.settled_usd - training < 0.3 * training  # the model's answers come on top
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [({}, "budget.max_usd: missing, and a job costs up to"), ({"max_usd": 0.1}, "0.1 USD is below one job")],
+)
+def test_nothing_is_asked_of_a_host_before_there_is_money_for_one_job(paid, tmp_path, budget, words):
+    paid["trainer"]["base_url"] = "http://127.0.0.1:9/v1"  # nobody listens there
+
+    with pytest.raises(ConfigError, match=words):
+        run(paid, budget=budget)
+
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_confirmed_plan_is_its_own_budget(paid):
+    found = run_sweep(parse(paid | {"trials": 2}, "test"), Options(runner=ProcessRunner(), is_confirmed=True))
+
+    config = (found.folder / "config.yaml").read_text(encoding="utf-8")
+    (line,) = [line for line in config.splitlines() if "max_usd" in line]
+    check_every_entry(found.folder, float(line.partition(":")[2]))
+    assert 2 == len(found.state.trials)
