@@ -63,10 +63,24 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         help=f"a YAML file or a shipped config ({', '.join(shipped_names())}; default: default), "
         "then settings to override, such as trials=8 space.learning_rate.high=0.01",
     )
+    parser.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="at a server of our own, started for it, in place of the paid host; trainer.rehearsal says more",
+    )
 
 
-def config_of(words: Sequence[str]) -> SweepConfig:
-    """The settings that a config and overrides make. Raises ConfigError."""
+def config_of(parsed: argparse.Namespace) -> SweepConfig:
+    """The settings that a config, overrides and `--rehearse` make. Raises ConfigError."""
+    config = _config(parsed.words)
+    if not parsed.rehearse:
+        return config
+    from raysweep.rehearsing import rehearsed
+
+    return rehearsed(config)
+
+
+def _config(words: Sequence[str]) -> SweepConfig:
     sources = [word for word in words if "=" not in word]
     if len(sources) > 1:
         raise ConfigError(f"{' '.join(sources)}: one config at most; overrides are written key=value")

@@ -67,7 +67,7 @@ def _tune(arguments: Sequence[str]) -> int:
         "--yes", action="store_true", help="spend up to what `raysweep plan` says, where no budget.max_usd is set"
     )
     parsed = parser.parse_intermixed_args(arguments)
-    config = config_of(parsed.words)
+    config = config_of(parsed)
     from raysweep.sweep import run_sweep
 
     return _end_code(run_sweep(config, options_of(parsed, is_confirmed=parsed.yes)))
@@ -149,7 +149,7 @@ def _check(arguments: Sequence[str]) -> int:
     parser = command_parser("check", _check)
     add_config(parser)
     parsed = parser.parse_intermixed_args(arguments)
-    config = config_of(parsed.words)
+    config = config_of(parsed)
     from raysweep.checking import findings
 
     console = Console()
@@ -162,7 +162,7 @@ def _plan(arguments: Sequence[str]) -> int:
     """Say what a sweep takes before it begins: tokens, money, time; run and ask nothing."""
     parser = command_parser("plan", _plan)
     add_config(parser)
-    config = config_of(parser.parse_intermixed_args(arguments).words)
+    config = config_of(parser.parse_intermixed_args(arguments))
     from raysweep.planning import plan
 
     console = Console(highlight=False)

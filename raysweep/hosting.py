@@ -1,6 +1,7 @@
 """What a sweep has at its host: each attempt's job, and what ended jobs left there."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from raysweep.errors import ConfigError
 from raysweep.folder import CONFIG_NAME
 from raysweep.jobs import JobView, Prunes, Trainer, key_of
 from raysweep.preflight import make_ready
+from raysweep.rehearsing import staged_for_a_look
 from raysweep.state import SweepState
 
 NOT_OURS = "not in the ledger"
@@ -42,8 +44,9 @@ def rows(folder: Path) -> list[Row]:
     state = results.load(folder).state
     sweep_id = state.started.sweep_id if state.started else ""
     listed: dict[str, JobView] = {}
-    for view in _trainer(folder).jobs(sweep_id):
-        listed.setdefault(view.key, view)
+    with _trainer(folder) as trainer:
+        for view in trainer.jobs(sweep_id):
+            listed.setdefault(view.key, view)
     known = attempts(state)
     made = [_row(key, listed.get(key), trial) for key, trial in known.items()]
     return made + [_row(key, view, NOT_OURS) for key, view in listed.items() if key not in known]
@@ -58,13 +61,13 @@ def prune(folder: Path) -> Iterator[str]:
     if holder is not None:
         raise ConfigError(f"--prune: {holder} drives this sweep and needs its jobs; wait for its end, or stop it first")
     state = results.load(folder).state
-    trainer = _trainer(folder)
-    if not isinstance(trainer, Prunes):
-        raise ConfigError(f"--prune: the trainer of {folder} leaves nothing at a host")
-    if state.started is None:
-        return
-    best = {state.best.proposed.key} if state.best else set()
-    yield from trainer.prune(state.started.sweep_id, frozenset(attempts(state)), best)
+    with _trainer(folder) as trainer:
+        if not isinstance(trainer, Prunes):
+            raise ConfigError(f"--prune: the trainer of {folder} leaves nothing at a host")
+        if state.started is None:
+            return
+        best = {state.best.proposed.key} if state.best else set()
+        yield from trainer.prune(state.started.sweep_id, frozenset(attempts(state)), best)
 
 
 def attempts(state: SweepState) -> Mapping[str, str]:
@@ -77,11 +80,13 @@ def attempts(state: SweepState) -> Mapping[str, str]:
     }
 
 
-def _trainer(folder: Path) -> Trainer:
+@contextmanager
+def _trainer(folder: Path) -> Iterator[Trainer]:
     ready = make_ready(load_config(folder / CONFIG_NAME))
     if not ready.capabilities.has_host:
         raise ConfigError(f"{folder}: the jobs of {ready.config.trainer.kind} live in the sweep's folder, at no host")
-    return ready.trainer
+    with staged_for_a_look(ready, folder) as there:
+        yield there.trainer
 
 
 def _row(key: str, view: JobView | None, trial: str) -> Row:

@@ -9,10 +9,11 @@ from raysweep.clock import Clock
 from raysweep.entries import CancelRequested, TrialInterrupted
 from raysweep.errors import ConfigError, RaysweepError
 from raysweep.folder import read_settings
-from raysweep.jobs import Outcome
+from raysweep.jobs import Outcome, Trainer
 from raysweep.preflight import make_ready
 from raysweep.reconcile import Reconciled, reconcile
 from raysweep.recorder import Recorder
+from raysweep.rehearsing import staged_for_a_look
 from raysweep.session import BY_HAND
 from raysweep.state import SweepState
 from raysweep.views.tensorboard import TensorBoardView
@@ -57,11 +58,15 @@ def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Recon
     started = results.load(folder).state.started
     if started is None:
         return Reconciled()
-    trainer = make_ready(read_settings(folder, started)).trainer
+    with staged_for_a_look(make_ready(read_settings(folder, started)), folder) as ready:
+        return _reconcile(ready.trainer, folder, started.sweep_id, clock, is_over=is_over)
+
+
+def _reconcile(trainer: Trainer, folder: Path, sweep_id: str, clock: Clock, *, is_over: bool) -> Reconciled:
     if not is_over:
-        return reconcile(trainer, started.sweep_id, lambda: results.load(folder).state, clock, is_over=False)
+        return reconcile(trainer, sweep_id, lambda: results.load(folder).state, clock, is_over=False)
     with _alone(folder) as recorder:
-        done = reconcile(trainer, started.sweep_id, lambda: recorder.state, clock, is_over=True)
+        done = reconcile(trainer, sweep_id, lambda: recorder.state, clock, is_over=True)
         _note_cancelled(recorder, {cancel.job.key for cancel in done.cancelled}, clock)
     return done
 

@@ -4,7 +4,7 @@ import logging
 import secrets
 import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raysweep import environment, paying, results
@@ -20,6 +20,7 @@ from raysweep.ledger import Ledger
 from raysweep.plan import budget_epochs
 from raysweep.preflight import Ready, make_ready
 from raysweep.recorder import Recorder
+from raysweep.rehearsing import staged
 from raysweep.results import Results
 from raysweep.session import Session
 from raysweep.state import SweepState
@@ -107,6 +108,11 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
 
 
 def _drive(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -> Results:
+    with staged(begun.ready, begun.folder) as ready:
+        return _drive_ready(replace(begun, ready=ready), options, open_)
+
+
+def _drive_ready(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -> Results:
     ready = begun.ready
     data = ready.trainer.prepare(ready.loaded.splits)
     runner = options.runner or _ray(options)

@@ -53,7 +53,7 @@ def test_check_of_a_good_config_exits_with_0_and_writes_nothing(synthetic, tmp_p
     [
         ["check", "no-such-config"],
         ["check", "default", "trials=0"],
-        ["check", "default", "rehearsal"],
+        ["check", "default", "synthetic"],
         ["tune", "no-such-config"],
         ["nonsense"],
     ],

@@ -202,7 +202,7 @@ def test_the_drivers_rules_are_there_without_ray():
 
 
 def test_a_section_without_its_kind_is_of_the_default_kind():
-    config = load_config("rehearsal", ["search.ordered=true", "early_stopping.eta=2"])
+    config = load_config("synthetic", ["search.ordered=true", "early_stopping.eta=2"])
 
     assert config.search.ordered
     assert config.early_stopping.eta == 2

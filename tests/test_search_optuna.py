@@ -47,7 +47,7 @@ def told(n_trials):
 
 
 def test_a_setting_chooses_it():
-    settings = load_config("rehearsal", ["search.kind=optuna", "search.random_start=2", "search.ordered=true"]).search
+    settings = load_config("synthetic", ["search.kind=optuna", "search.random_start=2", "search.ordered=true"]).search
 
     proposer = chosen_proposer(settings, SPACE, seed=3, n_trials=12, points=())
     same = make_proposer("optuna", SPACE, seed=3, n_trials=12, random_start=2)

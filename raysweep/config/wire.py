@@ -78,6 +78,17 @@ class AzureSection(Section):
     """Of the management route."""
 
 
+class RehearsalSection(Section):
+    """A server of our own in the host's place; it begins and ends with the sweep, and nothing is paid."""
+
+    engine: Literal["synthetic", "lora"] = "synthetic"
+    """Curves by formula, or real fine-tunes of SmolLM2-135M, whatever the model's name."""
+    epoch_s: Annotated[float, Field(ge=0)] = 1.0
+    """How long an epoch takes the synthetic engine."""
+    running: Annotated[int, Field(ge=1)] | None = None
+    """Jobs that train at once; None: as many as at the host."""
+
+
 class WireTrainer(Section):
     """Fine-tunes at a host that speaks OpenAI's fine-tuning wire: Azure OpenAI, OpenAI, a gateway, our own server."""
 
@@ -116,6 +127,8 @@ class WireTrainer(Section):
     """How often the host is asked."""
     azure: AzureSection | None = None
     """Where tuned models are deployed."""
+    rehearsal: RehearsalSection | None = None
+    """Where it is given, no host is asked: the sweep starts a server of our own that speaks the host's dialect."""
     prices: PricesSection = PricesSection()
     """What the host charges. At our own server nothing, unless prices are given: a rehearsal of a budget."""
 
@@ -127,6 +140,14 @@ class WireTrainer(Section):
                 raise ValueError(f"{name}: {url!r} is not a URL; write https://HOST/v1")
             if parts.username or parts.password or parts.query:
                 raise ValueError(f"{name}: holds a user, a password or a query; give the key by `key_env`")
+        return self
+
+    @model_validator(mode="after")
+    def _check_rehearsal(self) -> Self:
+        if self.rehearsal and self.base_url and urlsplit(self.base_url).hostname != "127.0.0.1":
+            raise ValueError(f"base_url: {self.base_url} is a host, and a rehearsal asks none; leave one of them out")
+        if self.rehearsal and (self.azure or self.identity != "key"):
+            raise ValueError("rehearsal: deployments and tokens are not rehearsed; set azure=null and identity=key")
         return self
 
     @property

@@ -39,6 +39,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
         faults=parsed.faults,
         pace=Pace(parsed.epoch_s, parsed.after_s),
         has_admin=parsed.admin,
+        ends_with_input=parsed.until_eof,
         is_clock_manual=parsed.clock == "manual",
         takes_key=not parsed.no_keys,
         token_ttl_s=parsed.token_ttl_s,
@@ -72,6 +73,7 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="the address to listen at; all but loopback is seen by others")
     add("--port", type=int, default=0, help="0: one that is free (default: 0)")
     add("--state", type=Path, metavar="DIR", help="where jobs and files are kept over restarts (default: nowhere)")
+    add("--until-eof", action="store_true", help="end when standard input does: with the process that started it")
     add("--azure", action="store_true", help="speak as Azure OpenAI does")
     add("--no-strict", action="store_true", help="take LoRA hyperparameters too, which closed hosts refuse")
     add("--faults", type=Path, metavar="FILE", help="YAML or JSON of what is to go wrong; see docs/server.md")

@@ -3,6 +3,7 @@
 import socket
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Settings:
     takes_key: bool = True
     """False: the wire takes nothing but tokens of /admin/token."""
     token_ttl_s: float = 3600.0
+    ends_with_input: bool = False
+    """Whether it ends when standard input does: with the process that started it, however that dies."""
 
 
 def serve(settings: Settings) -> None:
@@ -77,12 +80,20 @@ def _serve(settings: Settings, folder: Path, listener: socket.socket) -> None:
         make_app(desk, has_admin=settings.has_admin), log_level="warning", access_log=False, lifespan="on"
     )
     connections.server = server = uvicorn.Server(config)
+    if settings.ends_with_input:
+        threading.Thread(target=_end_with_input, args=(server,), name="input", daemon=True).start()
     sys.stdout.write(f"{base_url(settings, listener)}\n")
     sys.stdout.flush()
     try:
         server.run(sockets=[listener])
     finally:
         host.close()
+
+
+def _end_with_input(server: uvicorn.Server) -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    server.should_exit = server.force_exit = True
 
 
 def base_url(settings: Settings, listener: socket.socket) -> str:

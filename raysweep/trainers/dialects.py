@@ -12,6 +12,8 @@ from raysweep.config.wire import LimitsSection, PollsSection, WireTrainer
 from raysweep.errors import ConfigError
 from raysweep.jobs import ParamDoc
 
+NOWHERE = "http://127.0.0.1:9/v1"
+"""Where a rehearsal looks until its server runs: nothing listens at the discard port."""
 UNKNOWN_LAG_S = 30.0
 """How long reconcile waits before its second look where nobody knows the listing lag."""
 
@@ -169,11 +171,11 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
 
 def dialect_of(settings: WireTrainer) -> Dialect:
     """The host's dialect with what the settings know better. Raises ConfigError for settings that do not fit it."""
-    known = DIALECTS[settings.host]
+    known = _rehearsed(settings) if settings.rehearsal else DIALECTS[settings.host]
     dialect = replace(
         known,
         base_url=settings.base_url or known.base_url,
-        key_env=settings.key_env or known.key_env,
+        key_env=known.key_env if settings.rehearsal else settings.key_env or known.key_env,
         api_version=settings.api_version or known.api_version,
         training_type=settings.training_type or known.training_type,
         listing_lag_s=known.listing_lag_s if settings.listing_lag_s is None else settings.listing_lag_s,
@@ -183,6 +185,25 @@ def dialect_of(settings: WireTrainer) -> Dialect:
     )
     _check(settings, dialect)
     return dialect
+
+
+def _rehearsed(settings: WireTrainer) -> Dialect:
+    """The host's dialect as our own server speaks it; the host itself and its key are out of reach."""
+    ours, theirs = DIALECTS["raysweep"], DIALECTS[settings.host]
+    running = (settings.rehearsal and settings.rehearsal.running) or theirs.limits.running
+    limits = replace(theirs.limits, running=running, requests_per_minute=ours.limits.requests_per_minute)
+    return replace(
+        theirs,
+        base_url=NOWHERE,
+        key_env=ours.key_env,
+        listing_lag_s=ours.listing_lag_s,
+        metadata_filter=ours.metadata_filter,
+        has_metric_events=ours.has_metric_events,
+        newest_events_first=None,
+        is_paid=False,
+        limits=replace(limits, tokens_per_minute=ours.limits.tokens_per_minute),
+        polls=ours.polls,
+    )
 
 
 def _given(section: LimitsSection | PollsSection) -> dict[str, int]:
