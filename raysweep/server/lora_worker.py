@@ -128,7 +128,9 @@ class Measurements:
         path = folder / "measurements.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         self.kept = [Stepped(step, json.loads(lines[step - 1])) for step in range(1, last_step + 1)]
-        path.write_text("".join(f"{line}\n" for line in lines[:last_step]), encoding="utf-8")
+        half = path.with_suffix(".part")
+        half.write_text("".join(f"{line}\n" for line in lines[:last_step]), encoding="utf-8")
+        half.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, report: Stepped) -> None:
