@@ -158,7 +158,7 @@ def _serve(arguments: Sequence[str]) -> int:
     """Serve OpenAI's fine-tuning wire on this machine, for rehearsals."""
     from raysweep.server.command import run
 
-    return run(_parser("serve", _serve), arguments)
+    return run(command_parser("serve", _serve), arguments)
 
 
 def _schema(arguments: Sequence[str]) -> int:
