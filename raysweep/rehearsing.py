@@ -11,7 +11,7 @@ from raysweep.config import SweepConfig, WireTrainer
 from raysweep.config.wire import RehearsalSection
 from raysweep.errors import ConfigError
 from raysweep.preflight import Ready
-from raysweep.server.process import running_server
+from raysweep.server.child import running_server
 from raysweep.trainers import make_trainer
 from raysweep.trainers.dialects import Dialect, dialect_of
 

@@ -230,6 +230,22 @@ def test_a_state_folder_of_another_engine_is_refused(place, tmp_path):
         pass
 
 
+def test_calls_are_answered_while_the_first_job_loads_its_model(model):
+    with (
+        running_server("--engine", "lora", "--model", str(model), "--no-strict") as server,
+        client_of(server) as client,
+    ):
+        place = Place(client, BASE, server)
+        made = create(place)
+        longest_s = 0.0
+        while not steps(place, made.id):
+            began_s = time.monotonic()
+            client.fine_tuning.jobs.retrieve(made.id)
+            longest_s = max(longest_s, time.monotonic() - began_s)
+
+    assert longest_s < 1.5
+
+
 def test_strict_refuses_lora_settings(model):
     with running_server("--engine", "lora", "--model", str(model)) as server, client_of(server) as client:
         error = refused(create, Place(client, BASE, server), lora_r=4)

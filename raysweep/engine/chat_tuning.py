@@ -176,3 +176,8 @@ class ChatTraining:
     def _digest(self) -> str:
         """What the saved state must agree with."""
         return f"{self.plan!r} {len(self._chats)} {self.n_tokens}"
+
+
+def take_one_core() -> None:
+    """Let this process use one: of several workers on few cores, two threads in one do less than two workers."""
+    torch.set_num_threads(1)

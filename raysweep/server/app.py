@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from raysweep.errors import RaysweepError
 from raysweep.server import routes_admin, routes_azure, routes_files, routes_jobs, routes_models
-from raysweep.server.calls import Call, Desk, Handler, answered, json_response, server_error
+from raysweep.server.calls import Call, Handler, Office, answered, json_response, server_error
 from raysweep.server.refusal import INVALID
 from raysweep.server.replies import Reply
 
@@ -70,29 +70,29 @@ ADMIN = (
 )
 
 
-def make_app(desk: Desk, *, has_admin: bool = False) -> Starlette:
+def make_app(office: Office, *, has_admin: bool = False) -> Starlette:
     """The server as an ASGI application."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tick, desk)
+            tasks.start_soon(_tick, office)
             yield
             tasks.cancel_scope.cancel()
 
     handlers = {HTTPException: _no_route, Exception: _broken}
-    return Starlette(routes=list(_routes(desk, has_admin=has_admin)), lifespan=lifespan, exception_handlers=handlers)
+    return Starlette(routes=list(_routes(office, has_admin=has_admin)), lifespan=lifespan, exception_handlers=handlers)
 
 
-def _routes(desk: Desk, *, has_admin: bool) -> Iterator[Route]:
+def _routes(office: Office, *, has_admin: bool) -> Iterator[Route]:
     lines = [Line(line.method, f"/v1{line.path}", line.handler) for line in WIRE]
-    if desk.host.settings.rules.is_azure:
+    if office.host.settings.rules.is_azure:
         for line in (*WIRE, *AZURE):
             lines.append(Line(line.method, f"/openai/v1{line.path}", line.handler))
             lines.append(Line(line.method, f"/openai{line.path}", _dated(line.handler)))
         lines += MANAGEMENT
     for line in (*lines, *(ADMIN if has_admin else ())):
-        yield Route(line.path, answered(desk, line.handler), methods=[line.method])
+        yield Route(line.path, answered(office, line.handler), methods=[line.method])
 
 
 def _dated(handler: Handler) -> Handler:
@@ -105,11 +105,11 @@ def _dated(handler: Handler) -> Handler:
     return dated
 
 
-async def _tick(desk: Desk) -> None:
+async def _tick(office: Office) -> None:
     """Jobs go on by themselves; a call sees them up to its own moment."""
     while True:
         try:
-            desk.host.tick()
+            office.host.tick()
         except RaysweepError:
             logger.exception("jobs cannot go on")  # calls say so too; the next tick tries again
         await anyio.sleep(TICK_S)

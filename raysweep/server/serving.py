@@ -15,7 +15,7 @@ from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock, SimulatedClock
 from raysweep.errors import ConfigError
 from raysweep.server.app import make_app
-from raysweep.server.calls import Desk
+from raysweep.server.calls import Office
 from raysweep.server.engine import Engine
 from raysweep.server.faults import Faults, load_faults
 from raysweep.server.host import Host, HostSettings
@@ -75,9 +75,9 @@ def _serve(settings: Settings, folder: Path, listener: socket.socket) -> None:
     meter = Meter(settings.hosting.limits.requests_per_minute)
     connections = _Connections()
     keys = Keys(settings.key, settings.takes_key, settings.token_ttl_s)
-    desk = Desk(host, keys, meter, connections.hang_up, counts)
+    office = Office(host, keys, meter, connections.hang_up, counts)
     config = uvicorn.Config(
-        make_app(desk, has_admin=settings.has_admin), log_level="warning", access_log=False, lifespan="on"
+        make_app(office, has_admin=settings.has_admin), log_level="warning", access_log=False, lifespan="on"
     )
     connections.server = server = uvicorn.Server(config)
     if settings.ends_with_input:

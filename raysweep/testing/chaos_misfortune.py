@@ -11,20 +11,20 @@ LAG_S = 1.0
 
 CALLS: Mapping[str, Sequence[Mapping[str, object]]] = MappingProxyType(
     {
-        "lost create": [{"on": CREATE, "nth": [1, 3], "kind": "lost_reply"}],
+        "lost create": [{"call": CREATE, "nth": [1, 3], "kind": "lost_reply"}],
         "lost call": [
-            {"on": CREATE, "nth": [2], "kind": "lost_call"},
-            {"on": ANY_JOB, "nth": [4], "kind": "lost_call"},
+            {"call": CREATE, "nth": [2], "kind": "lost_call"},
+            {"call": ANY_JOB, "nth": [4], "kind": "lost_call"},
         ],
-        "slow create": [{"on": CREATE, "nth": [1, 2], "kind": "slow", "slow_s": 1.0}],
+        "slow create": [{"call": CREATE, "nth": [1, 2], "kind": "slow", "slow_s": 1.0}],
         "storm of 429": [
-            {"on": "*", "nth": [*range(4, 60, 5)], "kind": "answer", "status": 429, "code": "rate_limit_exceeded"}
+            {"call": "*", "nth": [*range(4, 60, 5)], "kind": "answer", "status": 429, "code": "rate_limit_exceeded"}
         ],
         "storm of 5xx": [
-            {"on": "*", "nth": [*range(5, 60, 6)], "kind": "answer", "status": 503, "code": "server_is_overloaded"}
+            {"call": "*", "nth": [*range(5, 60, 6)], "kind": "answer", "status": 503, "code": "server_is_overloaded"}
         ],
-        "5xx on create": [{"on": CREATE, "nth": [1, 2], "kind": "answer", "status": 500, "code": "server_error"}],
-        "not JSON": [{"on": LIST, "nth": [2, 5], "kind": "not_json"}],
+        "5xx on create": [{"call": CREATE, "nth": [1, 2], "kind": "answer", "status": 500, "code": "server_error"}],
+        "not JSON": [{"call": LIST, "nth": [2, 5], "kind": "not_json"}],
     }
 )
 """To calls, counted over restarts."""

@@ -1,4 +1,4 @@
-"""The local server as a pytest fixture; needs neither Ray nor torch.
+"""The local server for tests, as a context manager and as a pytest fixture; needs neither Ray nor torch.
 
 In a `conftest.py`: `from raysweep.testing.server import fine_tuning_server`, and a test that takes it.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.server.process import Server, running_server
+from raysweep.server.child import Server, running_server
 
 __all__ = ["Server", "fine_tuning_server", "running_server"]
 

@@ -1,4 +1,4 @@
-"""The local server as a child process that ends with its maker; needs neither Ray nor torch."""
+"""The server as a child process that ends with its maker: for rehearsals, and for tests; needs neither Ray nor torch."""
 
 import contextlib
 import secrets
@@ -17,7 +17,7 @@ import yaml
 from raysweep import environment
 from raysweep.errors import RaysweepError
 
-START_S = 30.0
+START_S = 60.0
 """How long a server may take until it says where it is."""
 
 
