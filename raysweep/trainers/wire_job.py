@@ -9,7 +9,7 @@ from raysweep.clock import Clock
 from raysweep.errors import Fault, JobFailed
 from raysweep.jobs import Evaluation, JobSpec, Progress
 from raysweep.trainers import wire_record
-from raysweep.trainers.host_errors import HostError, as_failure, fault_of_job
+from raysweep.trainers.host_errors import HostError, No, as_failure, fault_of_job
 from raysweep.trainers.hosted import Gate, HostedJob, Look, Point
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_begin import Beginning
@@ -106,7 +106,12 @@ class WireJob:
         return told or (self._progress() if self._cancelled.is_set() or not left_s else None)
 
     def _watch(self, timeout_s: float) -> Progress | None:
-        look = self._said(lambda: self._look(timeout_s))
+        try:
+            look = self._look(timeout_s)
+        except HostError as error:
+            if error.no is No.NOT_FOUND:
+                raise JobFailed(f"job {self.id} is not at its host any more", Fault.HOST) from error
+            raise as_failure(error) from error
         self._take_in(look)
         if self._cancelled.is_set():
             return None
