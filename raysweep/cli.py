@@ -127,6 +127,23 @@ def _reconcile(arguments: Sequence[str]) -> int:
     return 1 if done.problems else 0
 
 
+def _jobs(arguments: Sequence[str]) -> int:
+    """Show each attempt of a sweep at its host, or delete what ended ones left there."""
+    parser = command_parser("jobs", _jobs)
+    add_run(parser)
+    parser.add_argument(
+        "--prune", action="store_true", help="delete records, files and models of ended jobs, but the best model"
+    )
+    parsed = parser.parse_args(arguments)
+    from raysweep import hosting
+
+    found = folder.find(parsed.run)
+    lines = hosting.prune(found) if parsed.prune else [hosting.HEAD, *(row.words for row in hosting.rows(found))]
+    for line in lines:
+        print(line)
+    return 0
+
+
 def _check(arguments: Sequence[str]) -> int:
     """Hold settings, data and trainer against each other; run nothing."""
     parser = command_parser("check", _check)
@@ -194,6 +211,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "resume": _resume,
     "stop": _stop,
     "reconcile": _reconcile,
+    "jobs": _jobs,
     "check": _check,
     "plan": _plan,
     "assets": _assets,

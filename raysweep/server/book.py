@@ -6,7 +6,7 @@ from secrets import token_hex
 
 from raysweep.server.desk import Change
 from raysweep.server.models import Models
-from raysweep.server.records import Checkpoint, Event, Job, Order, Status, StoredFile
+from raysweep.server.records import Checkpoint, Event, Job, Order, Status, StoredFile, TunedModel
 from raysweep.server.refusal import Refusal, no_such_job
 from raysweep.server.shelf import Shelf
 from raysweep.server.store import Create, Store
@@ -47,6 +47,10 @@ class Book:
     def among(self, *statuses: Status) -> Iterator[Job]:
         """Those that stand so now, oldest first."""
         return iter([job for job in self._jobs.values() if job.status in statuses])
+
+    def base(self, name: str) -> TunedModel | None:
+        """The tuned model that a job goes on from; None for a base model, and where it was deleted since."""
+        return self._models.tuned_by_name(name)
 
     def events(self, job_id: str) -> Sequence[Event]:
         """The job's log, oldest first. Raises Refusal where there is no such job."""

@@ -172,7 +172,7 @@ def _finished(job: Job, what: on.Finished, now_s: float, naming: Naming) -> Chan
         status=Status.SUCCEEDED,
         finished_at_s=now_s,
         model=models[-1].name,
-        trained_tokens=job.plan.trained_tokens if job.plan else None,
+        trained_tokens=what.trained_tokens or (job.plan.trained_tokens if job.plan else None),
     )
     checkpoints = [_checkpoint(job, model, now_s, number) for number, model in enumerate(models, start=1)]
     lines = [_Line(f"Checkpoint created at step {one.step}") for one in kept[:-1]]

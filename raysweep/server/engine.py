@@ -50,6 +50,8 @@ class Data:
 
     train: ChatFile
     validation: ChatFile | None
+    base: TunedModel | None = None
+    """The model that is to be tuned further, where the order names a tuned one."""
 
 
 class Engine(Protocol):

@@ -40,6 +40,8 @@ class Finished:
     """Training is over; the snapshots in ascending order, the last of them the model."""
 
     snapshots: tuple[Snapshot, ...]
+    trained_tokens: int | None = None
+    """As the engine counted them; None: as the plan did."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ class Models:
             raise no_such_model(name)
         return Found(name, self._tuned[name])
 
+    def tuned_by_name(self, name: str) -> TunedModel | None:
+        """None for a base model, and for an unknown one."""
+        return self._tuned.get(name)
+
     def tuned(self) -> Sequence[TunedModel]:
         """In the order in which they were made."""
         return list(self._tuned.values())

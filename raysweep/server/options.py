@@ -32,6 +32,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
     return Settings(
         key=key,
         engine=parsed.engine,
+        model=parsed.model,
         host=parsed.host,
         port=parsed.port,
         state=parsed.state,
@@ -67,6 +68,7 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
         default="synthetic",
         help="curves by formula, or real training (default: synthetic)",
     )
+    add("--model", default="smollm2-135m", help="lora: the causal model, an asset or a folder (default: %(default)s)")
     add("--host", default="127.0.0.1", help="the address to listen at; all but loopback is seen by others")
     add("--port", type=int, default=0, help="0: one that is free (default: 0)")
     add("--state", type=Path, metavar="DIR", help="where jobs and files are kept over restarts (default: nowhere)")

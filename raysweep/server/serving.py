@@ -9,6 +9,8 @@ from pathlib import Path
 import uvicorn
 from starlette.requests import Request
 
+from raysweep import assets
+from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock, SimulatedClock
 from raysweep.errors import ConfigError
 from raysweep.server.app import make_app
@@ -29,6 +31,8 @@ class Settings:
 
     key: str = field(repr=False)
     engine: str = "synthetic"
+    model: str = "smollm2-135m"
+    """Of the lora engine: an asset or a folder, whatever name clients have for it."""
     host: str = "127.0.0.1"
     port: int = 0
     """0: one that is free."""
@@ -64,7 +68,7 @@ def _serve(settings: Settings, folder: Path, listener: socket.socket) -> None:
     store = Store(folder, settings.engine)
     counts = {count.name: count.n for count in store.load(Count)}
     clock = SimulatedClock(counts.pop(CLOCK, 0) / 1000) if settings.is_clock_manual else RealClock()
-    host = Host(store, _engine(settings), clock, settings.hosting, faults)
+    host = Host(store, _engine(settings, folder), clock, settings.hosting, faults)
     meter = Meter(settings.hosting.limits.requests_per_minute)
     connections = _Connections()
     keys = Keys(settings.key, settings.takes_key, settings.token_ttl_s)
@@ -88,8 +92,16 @@ def base_url(settings: Settings, listener: socket.socket) -> str:
     return f"http://{host}:{port}{'/openai' if settings.hosting.rules.is_azure else ''}/v1"
 
 
-def _engine(settings: Settings) -> Engine:
-    return SyntheticEngine(settings.pace)
+def _engine(settings: Settings, folder: Path) -> Engine:
+    if settings.engine == "synthetic":
+        return SyntheticEngine(settings.pace)
+    from raysweep.server.lora import LoraEngine
+
+    named = Path(settings.model)
+    if not named.is_dir() and settings.model not in ASSETS:
+        raise ConfigError(f"--model {settings.model}: neither a folder nor one of {', '.join(ASSETS)}")
+    model = named if named.is_dir() else assets.path(settings.model)
+    return LoraEngine(str(model.absolute()), folder.absolute() / "lora")
 
 
 def _listener(host: str, port: int) -> socket.socket:

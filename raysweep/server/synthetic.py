@@ -14,7 +14,7 @@ import numpy as np
 from raysweep.server.chatfile import ChatFile, n_tokens, words_of
 from raysweep.server.engine import Answer, Ask, Data, Token
 from raysweep.server.happenings import Finished, Held, Report, Snapshot, Stepped, Timed
-from raysweep.server.orders import AUTO
+from raysweep.server.plans import plan_of
 from raysweep.server.records import Job, Number, Order, Plan, Status
 
 BEST_MULTIPLIER = 1.8
@@ -55,25 +55,9 @@ class SyntheticEngine:
 
     def plan(self, order: Order, data: Data) -> Plan:
         """`auto`: 3 epochs, batches of .2 % of the examples, multiplier 1.8."""
-        n = len(data.train.chats)
-        auto: Mapping[str, Number] = {
-            "n_epochs": 3,
-            "batch_size": min(256, max(1, round(n * 0.002))),
-            "learning_rate_multiplier": BEST_MULTIPLIER,
-        }
-        chosen = {
-            name: auto[name] if value == AUTO else _number(value) for name, value in order.hyperparameters.items()
-        }
-        per_epoch = math.ceil(n / int(chosen["batch_size"]))
-        return Plan(
-            hyperparameters=chosen,
-            n_examples=n,
-            steps_per_epoch=per_epoch,
-            n_steps=per_epoch * int(chosen["n_epochs"]),
-            tokens_per_epoch=data.train.n_tokens,
-            labels=data.train.labels,
-            has_validation=data.validation is not None,
-        )
+        batch_size = min(256, max(1, round(len(data.train.chats) * 0.002)))
+        autos = {"n_epochs": 3, "batch_size": batch_size, "learning_rate_multiplier": BEST_MULTIPLIER}
+        return plan_of(order, data, autos)
 
     def begin(self, job: Job, data: Data) -> None:
         """Nothing: the clock does the rest."""
@@ -154,12 +138,6 @@ def ceiling(hyperparameters: Mapping[str, Number]) -> float:
 def curve(hyperparameters: Mapping[str, Number], epoch: float) -> float:
     """How good the model is after so many epochs, without noise."""
     return UNTUNED + (ceiling(hyperparameters) - UNTUNED) * (1 - math.exp(-1.2 * epoch))
-
-
-def _number(value: object) -> Number:
-    if isinstance(value, int | float):
-        return value
-    raise TypeError(f"{value!r} is no number, and was not refused")
 
 
 def _snapshot(job: Job, plan: Plan, step: int) -> Snapshot:

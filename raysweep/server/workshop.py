@@ -135,7 +135,8 @@ class Workshop:
 
     def _data(self, job: Job, now_s: float) -> Data | JobError:
         train = self._shelf.chats(job.order.training_file, "training_file", now_s)
+        base = self._book.base(job.order.model)
         if isinstance(train, JobError) or job.order.validation_file is None:
-            return train if isinstance(train, JobError) else Data(train, None)
+            return train if isinstance(train, JobError) else Data(train, None, base)
         validation = self._shelf.chats(job.order.validation_file, "validation_file", now_s)
-        return validation if isinstance(validation, JobError) else Data(train, validation)
+        return validation if isinstance(validation, JobError) else Data(train, validation, base)

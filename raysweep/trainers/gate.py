@@ -17,8 +17,9 @@ from raysweep.trainers.gate_answers import Answers
 from raysweep.trainers.gate_azure import Deployer, deployer_of
 from raysweep.trainers.gate_board import Board
 from raysweep.trainers.gate_calls import Calls
-from raysweep.trainers.gate_client import SCOPE, Tokens, WireClient, entra_token, key_of
+from raysweep.trainers.gate_client import WireClient
 from raysweep.trainers.gate_files import Files
+from raysweep.trainers.gate_identity import SCOPE, Tokens, entra_token, key_of
 from raysweep.trainers.gate_pace import Pace
 from raysweep.trainers.gate_permits import Permits
 from raysweep.trainers.gate_poll import Poller
@@ -59,6 +60,10 @@ class WireGate:
         self._files = Files(self._client, self._calls, self._dialect.limits.files, clock)
         self._creating: set[str] = set()
         self._stock_at_s = float("-inf")
+
+    def close(self) -> None:
+        """Ask the host for no news any more."""
+        self._poller.close()
 
     def model(self, name: str) -> HostedModel:
         """A model that the host knows."""
@@ -113,9 +118,9 @@ class WireGate:
             self._put(job)
         return job
 
-    def jobs(self, sweep_id: str) -> Sequence[HostedJob]:
-        """All of a sweep's jobs, without trust in the host's filter."""
-        return [job for job in self._poller.stock() if job.sweep_id == sweep_id]
+    def jobs(self, sweep_id: str | None) -> Sequence[HostedJob]:
+        """All of a sweep's jobs, without trust in the host's filter; None: everybody's."""
+        return [job for job in self._poller.stock() if sweep_id in (None, job.sweep_id)]
 
     def checkpoints(self, job_id: str) -> Sequence[Point]:
         """The points of the checkpoints that were kept; none at a host that knows no checkpoints."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from raysweep.config import WireTrainer
 from raysweep.config.wire import AzureSection
 from raysweep.trainers.dialects import Dialect
-from raysweep.trainers.gate_client import Tokens
+from raysweep.trainers.gate_identity import Tokens
 from raysweep.trainers.host_errors import HostError, No, kind_of
 from raysweep.trainers.hosted import Deployment
 

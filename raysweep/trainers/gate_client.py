@@ -5,13 +5,13 @@ repeats a create without an idempotency key (openai 3.54, 2026).
 """
 
 import json
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from raysweep import environment
-from raysweep.errors import ConfigError
 from raysweep.trainers import gate_parse
 from raysweep.trainers.dialects import Dialect
+from raysweep.trainers.gate_identity import Credential, sdk_client
 from raysweep.trainers.host_errors import HostError, No, kind_of
 from raysweep.trainers.hosted import (
     KEY_TAG,
@@ -27,7 +27,6 @@ from raysweep.trainers.hosted import (
 
 if TYPE_CHECKING:
     import openai
-    from openai import OpenAI
 
 
 class _HasId(Protocol):
@@ -40,32 +39,6 @@ Listed = TypeVar("Listed", bound=_HasId)
 LOOK_S, CREATE_S, UPLOAD_S, ASK_S = 30.0, 60.0, 600.0, 60.0
 """The longest that a call of each kind may take."""
 PAGE = 100
-SCOPE = "https://cognitiveservices.azure.com/.default"
-"""Of a token that Azure OpenAI takes."""
-Credential = str | Callable[[], str]
-"""A key, or what makes a fresh token."""
-Tokens = Callable[[str], Callable[[], str]]
-"""Makes what makes tokens for a scope."""
-
-
-def key_of(dialect: Dialect) -> str:
-    """The key that the environment holds; raises ConfigError where the variable is not set."""
-    key = environment.secret(dialect.key_env)
-    if key is None:
-        raise ConfigError(
-            f"trainer.key_env: the variable {dialect.key_env} is not set; export it, or name the one that holds the key"
-        )
-    return key
-
-
-def entra_token(scope: str) -> Callable[[], str]:
-    """What makes tokens for a scope, fresh ones when they run out; raises ConfigError without the extra."""
-    try:
-        from azure.identity import DefaultAzureCredential, get_bearer_token_provider
-    except ImportError as error:
-        raise ConfigError("trainer.identity: entra wants the extra: pip install 'raysweep[azure]'") from error
-    provider: Callable[[], str] = get_bearer_token_provider(DefaultAzureCredential(), scope)
-    return provider
 
 
 class WireClient:
@@ -74,7 +47,8 @@ class WireClient:
     def __init__(self, dialect: Dialect, credential: Credential) -> None:
         self._dialect = dialect
         self._secret = credential if isinstance(credential, str) else ""
-        self._client = _sdk(dialect, credential)
+        self._client = sdk_client(dialect, credential)
+        weakref.finalize(self, self._client.close)
 
     def model(self, name: str) -> HostedModel:
         """A model that the host knows."""
@@ -220,21 +194,6 @@ class WireClient:
     def _clean(self, words: str) -> str:
         """Hosts and proxies repeat what they were sent."""
         return words.replace(self._secret, "***") if self._secret else words
-
-
-def _sdk(dialect: Dialect, credential: Credential) -> "OpenAI":
-    """Address and credential are always said: a variable of the environment must not lead a rehearsal elsewhere."""
-    import openai
-
-    if dialect.url_form == "plain":
-        return openai.OpenAI(base_url=dialect.base_url, api_key=credential, max_retries=0)
-    return openai.AzureOpenAI(
-        base_url=f"{(dialect.base_url or '').rstrip('/').removesuffix('/openai')}/openai",
-        api_version=dialect.api_version,
-        api_key=credential if isinstance(credential, str) else None,
-        azure_ad_token_provider=None if isinstance(credential, str) else credential,
-        max_retries=0,
-    )
 
 
 def _each_once(listed: Iterable[Listed]) -> Iterator[Listed]:

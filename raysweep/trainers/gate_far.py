@@ -82,7 +82,7 @@ class FarGate:
         found = self._ask(methodcaller("cancel", job_id))
         return None if found is None else _is(HostedJob, found)
 
-    def jobs(self, sweep_id: str) -> Sequence[HostedJob]:
+    def jobs(self, sweep_id: str | None) -> Sequence[HostedJob]:
         """All of a sweep's jobs that the host lists."""
         return _are(HostedJob, self._ask(methodcaller("jobs", sweep_id)))
 

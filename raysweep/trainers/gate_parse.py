@@ -48,8 +48,7 @@ def job(found: "FineTuningJob", dialect: Dialect) -> HostedJob:
 
 def event_point(event: "FineTuningJobEvent") -> Point | None:
     """What an event measured; None for one that only says something."""
-    data = _mapping(event.data)
-    return point_of(data, event.message or "") if data else None
+    return point_of(_mapping(event.data), event.message or "")
 
 
 def checkpoint_point(checkpoint: "FineTuningJobCheckpoint", dialect: Dialect) -> Point | None:

@@ -42,6 +42,7 @@ class Poller:
         self._clock = calls.clock
         self._trusts_filter = dialect.metadata_filter
         self._pulse = Pulse(dialect.polls, random.Random(), self._clock.monotonic_s())
+        self._is_closed = False
         self._thread: threading.Thread | None = None
         self._lost_at_s: float | None = None
         self._lost: HostError | None = None
@@ -60,6 +61,12 @@ class Poller:
                     return card.look(n_points)
                 self._start()
                 self._changed.wait(max(0.001, until_s - now_s))
+
+    def close(self) -> None:
+        """Look no more; whoever waits is told what is known."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
 
     def hurry(self) -> None:
         """There is a new job: look soon."""
@@ -93,7 +100,7 @@ class Poller:
         return card
 
     def _start(self) -> None:
-        if self._thread is None:
+        if self._thread is None and not self._is_closed:
             self._thread = threading.Thread(target=self._run, name="poll", daemon=True)
             self._thread.start()
 
@@ -101,7 +108,7 @@ class Poller:
         while True:
             with self._changed:
                 now_s = self._clock.monotonic_s()
-                if not self._board.watched(now_s):
+                if self._is_closed or not self._board.watched(now_s):
                     self._thread = None
                     return
                 wait_s = min(self._pulse.due_s, self._board.next_read_s(now_s)) - now_s

@@ -173,8 +173,8 @@ class Gate(Protocol):
         """Stop a job and say what has become of it; None for one that the host does not know."""
         ...
 
-    def jobs(self, sweep_id: str) -> Sequence[HostedJob]:
-        """All of a sweep's jobs that the host lists, without trust in its filter."""
+    def jobs(self, sweep_id: str | None) -> Sequence[HostedJob]:
+        """All of a sweep's jobs that the host lists, without trust in its filter; None: everybody's."""
         ...
 
     def checkpoints(self, job_id: str) -> Sequence[Point]:

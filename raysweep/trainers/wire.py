@@ -1,7 +1,7 @@
 """Fine-tunes at a host of OpenAI's wire, through a gate; neither the SDK nor torch is loaded in here."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 
@@ -145,6 +145,19 @@ class WireTrainer:
             self._gate.discard("deployment", job_id.removeprefix(DEPLOYMENT))
         else:
             self._gate.cancel(job_id)
+
+    def prune(self, sweep_id: str, keys: Collection[str], keep: Collection[str]) -> Iterator[str]:
+        """Delete what final jobs left: models but those to keep, files that no other job needs, then their records."""
+        everybody = self._gate.jobs(None)
+        ours = [job for job in everybody if job.sweep_id == sweep_id and job.key in keys and job.is_final]
+        ids = {job.id for job in ours}
+        needed = {file for job in everybody if job.id not in ids and not job.is_final for file in job.files}
+        models = [("model", job.model) for job in ours if job.model and job.key not in keep]
+        files = {file for job in ours for file in (*job.files, *job.result_files)} - needed
+        records = [("job", job.id) for job in ours if job.key not in keep]
+        for kind, name in (*models, *(("file", file) for file in sorted(files)), *records):
+            if self._gate.discard(kind, name):
+                yield f"deleted {kind} {name}"
 
     def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
         """What a model that one of the jobs has made says of each example."""

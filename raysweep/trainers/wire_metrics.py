@@ -22,28 +22,36 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "full_valid_accuracy": ("full_valid_mean_token_accuracy", "full_validation_mean_token_accuracy"),
 }
 """What hosts call a metric, by our own word."""
+_WORDS: Mapping[str, re.Pattern[str]] = {
+    "train_loss": re.compile(r"\btraining loss=([\w.+-]+)"),
+    "valid_loss": re.compile(r"(?<!full )\bvalidation loss=([\w.+-]+)"),
+    "full_valid_loss": re.compile(r"\bfull validation loss=([\w.+-]+)"),
+}
+"""Where an event's words say it; a NaN stands there alone, for JSON has none."""
 _STEP = re.compile(r"\bstep (\d+)(?:/(\d+))?", re.IGNORECASE)
 
 
 def point_of(values: Mapping[str, object], message: str = "") -> Point | None:
     """The point that an event's data, a checkpoint's metrics or a row of a result file holds; None for none.
 
-    A step that the values leave out is read from the event's words. A blank, a null and a negative loss mean "not
+    What the values leave out is read from the event's words. A blank, a null and a negative loss mean "not
     measured"; NaN and infinity are kept, for they say that a run has diverged.
     """
-    found = _STEP.search(message)
+    at = _STEP.search(message)
     step = _number(values.get("step"))
     if step is None:
-        step = float(found[1]) if found else None
+        step = float(at[1]) if at else None
     measured = {
         ours: next((number for name in theirs if (number := _measured(values.get(name))) is not None), None)
         for ours, theirs in _NAMES.items()
     }
+    said = {ours: found for ours, pattern in _WORDS.items() if (found := pattern.search(message))}
+    measured |= {ours: _measured(words[1]) for ours, words in said.items() if measured[ours] is None}
     if step is None or not math.isfinite(step) or all(value is None for value in measured.values()):
         return None
     total = _number(values.get("total_steps"))
-    if total is None and found and found[2]:
-        total = float(found[2])
+    if total is None and at and at[2]:
+        total = float(at[2])
     return Point(int(step), int(total) if total and math.isfinite(total) else None, **measured)
 
 

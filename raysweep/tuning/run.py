@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 from ray import tune
@@ -17,6 +17,7 @@ from raysweep.trainers import make_trainer
 from raysweep.tuning import cluster
 from raysweep.tuning.actor import Trial
 from raysweep.tuning.driver import Driver
+from raysweep.tuning.gate_actor import kept
 from raysweep.tuning.runner import PREDICT_S, Cluster, Resources, Static, Ticker
 from raysweep.tuning.skins import CallbackSkin, SchedulerSkin, SearcherSkin, StopperSkin, memory_words
 
@@ -48,6 +49,13 @@ class RayRunner:
     ) -> None:
         """Run the driver's trials to their end, or until it is over; returns when every actor is gone."""
         environment.stage_trials(concurrency)
+        with kept(static.recipe, ticker) as (recipe, keeper):
+            self._fit(driver, replace(static, recipe=recipe), resources, shown=shown, ticker=keeper)
+
+    def _fit(
+        self, driver: Driver, static: Static, resources: Resources, *, shown: tuple[str, ...], ticker: Ticker
+    ) -> None:
+        """Until Tune has come to its end; a trial that ran out of memory is no end."""
         while True:
             scheduler = SchedulerSkin(driver)
             with tempfile.TemporaryDirectory(prefix="raysweep_", ignore_cleanup_errors=True) as scratch:
@@ -77,8 +85,19 @@ class RayRunner:
 
         Raises RaysweepError where the model cannot be scored, or not within an hour.
         """
-        task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_predict)
-        answer = task.remote(static, model, list(examples))
+        with kept(static.recipe, ticker) as (recipe, keeper):
+            task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_predict)
+            answer = task.remote(replace(static, recipe=recipe), model, list(examples))
+            return self._waited(answer, model, ticker=keeper, is_stopped=is_stopped)
+
+    def _waited(
+        self,
+        answer: "ray.ObjectRef[Sequence[Prediction]]",
+        model: str,
+        *,
+        ticker: Ticker,
+        is_stopped: Callable[[], bool],
+    ) -> Sequence[Prediction] | None:
         for _ in range(round(PREDICT_S / TICK_S)):
             ready, _pending = ray.wait([answer], timeout=TICK_S)
             ticker.tick()

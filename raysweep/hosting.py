@@ -1,0 +1,90 @@
+"""What a sweep has at its host: each attempt's job, and what ended jobs left there."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from raysweep import ledger, results
+from raysweep.config import load_config
+from raysweep.errors import ConfigError
+from raysweep.folder import CONFIG_NAME
+from raysweep.jobs import JobView, Prunes, Trainer, key_of
+from raysweep.preflight import make_ready
+from raysweep.state import SweepState
+
+NOT_OURS = "not in the ledger"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attempt of the ledger, or one job that it does not know."""
+
+    key: str
+    job_id: str
+    """Empty where the host lists none."""
+    status: str
+    tokens: int | None
+    trial: str
+    """What has become of its trial."""
+
+    @property
+    def words(self) -> str:
+        """For a person, one line."""
+        tokens = "-" if self.tokens is None else f"{self.tokens:,}"
+        return f"{self.key:<16} {self.job_id or '-':<32} {self.status:<18} {tokens:>12}  {self.trial}"
+
+
+HEAD = f"{'attempt':<16} {'job':<32} {'at the host':<18} {'tokens':>12}  trial"
+
+
+def rows(folder: Path) -> list[Row]:
+    """Every attempt, and every job at the host. Raises ConfigError for a trainer whose jobs live nowhere else."""
+    state = results.load(folder).state
+    sweep_id = state.started.sweep_id if state.started else ""
+    listed: dict[str, JobView] = {}
+    for view in _trainer(folder).jobs(sweep_id):
+        listed.setdefault(view.key, view)
+    known = attempts(state)
+    made = [_row(key, listed.get(key), trial) for key, trial in known.items()]
+    return made + [_row(key, view, NOT_OURS) for key, view in listed.items() if key not in known]
+
+
+def prune(folder: Path) -> Iterator[str]:
+    """Delete what the ledger's ended jobs left at the host, but for the best trial's; what was deleted, in words.
+
+    Raises ConfigError while a driver is at work, and for a trainer that leaves nothing behind.
+    """
+    holder = ledger.holder(folder)
+    if holder is not None:
+        raise ConfigError(f"--prune: {holder} drives this sweep and needs its jobs; wait for its end, or stop it first")
+    state = results.load(folder).state
+    trainer = _trainer(folder)
+    if not isinstance(trainer, Prunes):
+        raise ConfigError(f"--prune: the trainer of {folder} leaves nothing at a host")
+    if state.started is None:
+        return
+    best = {state.best.proposed.key} if state.best else set()
+    yield from trainer.prune(state.started.sweep_id, frozenset(attempts(state)), best)
+
+
+def attempts(state: SweepState) -> Mapping[str, str]:
+    """The key of every attempt that the ledger knows, and what has become of its trial."""
+    sweep_id = state.started.sweep_id if state.started else ""
+    return {
+        key_of(sweep_id, trial.number, attempt): str(trial.outcome or "not ended")
+        for trial in state.trials.values()
+        for attempt in range(1, trial.attempt + 1)
+    }
+
+
+def _trainer(folder: Path) -> Trainer:
+    ready = make_ready(load_config(folder / CONFIG_NAME))
+    if not ready.capabilities.has_host:
+        raise ConfigError(f"{folder}: the jobs of {ready.config.trainer.kind} live in the sweep's folder, at no host")
+    return ready.trainer
+
+
+def _row(key: str, view: JobView | None, trial: str) -> Row:
+    if view is None:
+        return Row(key, "", "none listed", None, trial)
+    return Row(key, view.id, view.status or ("final" if view.is_final else "active"), view.trained_tokens, trial)

@@ -1,0 +1,208 @@
+"""Whole sweeps at the local server: plain processes, the real SDK, HTTP over loopback."""
+
+import pytest
+from wire_toys import call, export, jobs, keys, run, trainer
+
+from raysweep.entries import CancelRequested, TrialEnded
+from raysweep.errors import ConfigError, RaysweepError
+from raysweep.jobs import Outcome
+from raysweep.ledger import read
+from raysweep.testing.server import fine_tuning_server
+
+__all__ = ["fine_tuning_server"]
+pytestmark = pytest.mark.timeout(120)
+
+
+def outcomes(results):
+    return {trial.number: trial.outcome for trial in results.state.trials.values()}
+
+
+def test_a_sweep_prunes_at_the_server_and_scores_the_best(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--epoch-s", "0.4")
+    export(monkeypatch, server)
+
+    results = run(server, synthetic, trials=8, concurrency=3)
+
+    found = outcomes(results)
+    by_key = {job["metadata"]["raysweep_key"]: job["status"] for job in jobs(server)}
+    expected = {
+        trial.proposed.key: "succeeded" if trial.outcome is Outcome.COMPLETED else "cancelled"
+        for trial in results.state.trials.values()
+    }
+    assert expected == by_key
+    assert {Outcome.COMPLETED, Outcome.PRUNED} == set(found.values())
+    best = results.state.best
+    assert best.last.metrics["val_f1_weighted"] == best.ended.objective
+    assert {"val_loss", "train_loss", "val_mse", "val_log_loss", "host_label_coverage"} <= best.last.metrics.keys()
+    assert ["best"] == [final.name for final in results.state.finals]
+    assert 2 == len(call(server, "/files?purpose=fine-tune")["data"])
+
+
+def test_a_lost_create_is_adopted_and_never_made_twice(fine_tuning_server, monkeypatch, synthetic):
+    lost = {"on": "POST /fine_tuning/jobs", "nth": [1, 3], "kind": "lost_reply"}
+    server = fine_tuning_server("--epoch-s", "0.1", faults={"calls": [lost], "host": {"listing_lag_s": 1.0}})
+    export(monkeypatch, server)
+
+    results = run(server, synthetic, trainer=trainer(server, listing_lag_s=1.5), early_stopping={"kind": "none"})
+
+    assert {Outcome.COMPLETED} == set(outcomes(results).values())
+    assert sorted(trial.proposed.key for trial in results.state.trials.values()) == sorted(keys(server))
+
+
+@pytest.mark.parametrize("filtered", ["ignored", "empty"])
+def test_a_dead_filter_costs_no_second_job(fine_tuning_server, monkeypatch, synthetic, filtered):
+    lost = {"on": "POST /fine_tuning/jobs", "nth": [2], "kind": "lost_reply"}
+    server = fine_tuning_server("--epoch-s", "0.1", faults={"calls": [lost], "host": {"metadata_filter": filtered}})
+    export(monkeypatch, server)
+
+    results = run(server, synthetic, trials=3, early_stopping={"kind": "none"})
+
+    assert {Outcome.COMPLETED} == set(outcomes(results).values())
+    assert 3 == len(keys(server)) == len(set(keys(server)))
+
+
+def test_a_wrong_key_is_refused_before_anything_is_spent(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server()
+    export(monkeypatch, server)
+    monkeypatch.setenv("RAYSWEEP_TEST_HOST_KEY", "wrong-canary-key")
+
+    with pytest.raises(ConfigError, match=r"trainer\.key_env") as caught:
+        run(server, synthetic)
+
+    assert "wrong-canary-key" not in str(caught.value)
+    assert [] == jobs(server)
+
+
+def test_a_missing_key_names_its_variable(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server()
+    monkeypatch.delenv("RAYSWEEP_TEST_HOST_KEY", raising=False)
+
+    with pytest.raises(ConfigError, match="the variable RAYSWEEP_TEST_HOST_KEY is not set"):
+        run(server, synthetic)
+
+
+def test_a_base_model_that_the_host_does_not_know_is_refused_at_first(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server()
+    export(monkeypatch, server)
+
+    with pytest.raises(ConfigError, match=r"gpt-nobody.*choose a trainer\.model"):
+        run(server, synthetic, trainer=trainer(server, model="gpt-nobody"))
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ({"training_available": False}, "this host trains no more for this account"),
+        ({"out_of_credit": True}, "add credit at the host"),
+    ],
+)
+def test_what_no_trial_can_help_stops_the_sweep(fine_tuning_server, monkeypatch, synthetic, host, words):
+    server = fine_tuning_server(faults={"host": host})
+    export(monkeypatch, server)
+
+    with pytest.raises(RaysweepError, match=words):
+        run(server, synthetic)
+
+    assert [] == jobs(server)
+
+
+def test_rows_that_the_host_refuses_stop_the_sweep_with_its_words(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server(faults={"jobs": [{"kind": "validation_failure", "nth": [1]}]})
+    export(monkeypatch, server)
+
+    with pytest.raises(RaysweepError, match="Line 1: the example was blocked"):
+        run(server, synthetic, concurrency=1)
+
+    assert 1 == len(jobs(server))
+
+
+@pytest.mark.parametrize(
+    ("fault", "ending"),
+    [
+        ({"kind": "nan_loss"}, (Outcome.FAILED, "the training loss is nan")),
+        ({"kind": "safety_block"}, (Outcome.FAILED, "usage polic")),
+        ({"kind": "server_error"}, (Outcome.COMPLETED, "")),
+        ({"kind": "unknown_status"}, (Outcome.COMPLETED, "")),
+        ({"kind": "events", "how": "duplicated"}, (Outcome.COMPLETED, "")),
+        ({"kind": "events", "how": "shuffled"}, (Outcome.COMPLETED, "")),
+        ({"kind": "events", "how": "missing"}, (Outcome.COMPLETED, "")),
+        ({"kind": "model_missing", "missing_s": 1.5}, (Outcome.COMPLETED, "")),
+    ],
+)
+def test_each_fault_of_a_job_ends_as_it_should(fine_tuning_server, monkeypatch, synthetic, fault, ending):
+    outcome, words = ending
+    server = fine_tuning_server("--epoch-s", "0.2", faults={"jobs": [{"nth": [1], **fault}]})
+    export(monkeypatch, server)
+
+    results = run(server, synthetic, trials=2, concurrency=1, early_stopping={"kind": "none"})
+
+    assert {0: outcome, 1: Outcome.COMPLETED} == outcomes(results)
+    assert words in (results.state.trials[0].ended.reason or "")
+    told = [one.metrics["val_loss"] is not None for one in results.state.trials[1].evaluations]
+    assert [True, True, True] == told
+    assert all(one.metrics["val_loss"] is not None for one in results.state.trials[0].evaluations)
+
+
+def test_storms_are_waited_out(fine_tuning_server, monkeypatch, synthetic):
+    storm = [
+        {"on": "GET /fine_tuning/jobs", "nth": [2, 3, 4], "kind": "answer", "status": 503},
+        {
+            "on": "POST /fine_tuning/jobs",
+            "nth": [1],
+            "kind": "answer",
+            "status": 429,
+            "code": "rate_limit_exceeded",
+            "retry_after_s": 1,
+        },
+        {"on": "GET /fine_tuning/jobs/*/events", "nth": [2, 3], "kind": "not_json", "status": 502},
+        {"on": "POST /chat/completions", "nth": [2, 5], "kind": "answer", "status": 500},
+        {"on": "POST /files", "nth": [1], "kind": "lost_call"},
+    ]
+    server = fine_tuning_server("--epoch-s", "0.2", faults={"calls": storm})
+    export(monkeypatch, server)
+
+    results = run(server, synthetic, trials=2, early_stopping={"kind": "none"})
+
+    assert {Outcome.COMPLETED} == set(outcomes(results).values())
+    assert 2 == len(keys(server)) == len(set(keys(server)))
+
+
+def test_a_cancel_reaches_the_server_within_two_seconds(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--epoch-s", "0.5")
+    export(monkeypatch, server)
+    threshold = {"kind": "threshold", "metric": "val_loss", "mode": "min", "rungs": [1.0], "values": [0.0]}
+
+    results = run(server, synthetic, trials=10, concurrency=3, early_stopping=threshold)
+
+    decided = {one.trial: one.at.timestamp() for one in read(results.folder) if isinstance(one, CancelRequested)}
+    finished = {int(job["metadata"]["raysweep_key"].split("-")[1]): job["finished_at"] for job in jobs(server)}
+    late_s = sorted(finished[trial] - at for trial, at in decided.items())  # the server tells whole seconds
+    assert 10 == len(late_s)
+    assert late_s[-1] < 2
+
+
+def test_the_key_stands_nowhere_in_the_sweep(fine_tuning_server, monkeypatch, synthetic, caplog):
+    wrong = {"on": "GET /fine_tuning/jobs/*/events", "nth": [1], "kind": "not_json", "status": 502}
+    server = fine_tuning_server(
+        "--epoch-s", "0.1", faults={"calls": [wrong], "jobs": [{"kind": "nan_loss", "nth": [1]}]}
+    )
+    export(monkeypatch, server)
+
+    results = run(server, synthetic)
+
+    files = [path for path in results.folder.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [] == [path for path in files if server.key.encode() in path.read_bytes()]
+    assert server.key not in caplog.text
+
+
+def test_a_trial_that_finished_before_its_cancel_left_its_model(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--epoch-s", "0.4", faults={"jobs": [{"kind": "finishes_before_cancel"}]})
+    export(monkeypatch, server)
+    threshold = {"kind": "threshold", "metric": "val_loss", "mode": "min", "rungs": [1.0], "values": [0.0]}
+
+    results = run(server, synthetic, trials=2, early_stopping=threshold)
+
+    ended = [one.outcome for one in read(results.folder) if isinstance(one, TrialEnded)]
+    assert [Outcome.PRUNED, Outcome.PRUNED] == ended
+    assert ["succeeded", "succeeded"] == [job["status"] for job in jobs(server)]
