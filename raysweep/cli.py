@@ -17,7 +17,7 @@ from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.config.identity import SESSION_SETTINGS
 from raysweep.config.load import shipped_names
-from raysweep.errors import ConfigError, RaysweepError
+from raysweep.errors import RaysweepError
 
 USAGE_CODE = 2
 """The exit code of bad input."""
@@ -189,14 +189,9 @@ def _assets(arguments: Sequence[str]) -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     """Serve OpenAI's fine-tuning wire on this machine, for rehearsals."""
-    parser = command_parser("serve", _serve)
-    try:
-        from raysweep.server.options import parse_options
-        from raysweep.server.serving import serve
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"serve: {error}; install raysweep[server]") from error
-    serve(parse_options(parser, arguments))
-    return 0
+    from raysweep.server.command import run
+
+    return run(command_parser("serve", _serve), arguments)
 
 
 def _schema(arguments: Sequence[str]) -> int:
@@ -222,15 +217,8 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
 
 def _overview() -> str:
     lines = [f"  {name:<10}{command.__doc__}" for name, command in _COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: raysweep COMMAND …   (raysweep COMMAND --help says more)",
-            "",
-            *lines,
-            "",
-            f"shipped configs: {', '.join(shipped_names())}",
-        ]
-    )
+    shipped = f"shipped configs: {', '.join(shipped_names())}"
+    return "\n".join(["usage: raysweep COMMAND …   (raysweep COMMAND --help says more)", "", *lines, "", shipped])
 
 
 def _end_code(found: results.Results) -> int:

@@ -51,10 +51,9 @@ class Past:
 
     @property
     def _lacks_final(self) -> bool:
-        best = self.state.best
-        if not (self.config.final.test and best and best.ended and best.ended.model):
-            return False
-        return not self.state.is_scored("best", "test", best.number)
+        final, ended = self.config.final, self.state.ended
+        was_interrupted = ended is not None and ended.signal is not None  # else the baseline could not be had
+        return self.state.lacks_finals(test=final.test, baseline=final.baseline and was_interrupted)
 
     @property
     def _has_reached_target(self) -> bool:

@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
 from raysweep.entries import ALL_ENDED, Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
-from raysweep.jobs import DataRefs, Estimate, JobSpec, Outcome
+from raysweep.jobs import DataRefs, JobSpec, Outcome
 from raysweep.plan import evaluation_points
 from raysweep.preflight import Ready
 from raysweep.reconcile import reconcile
@@ -70,8 +71,17 @@ class Session:
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
-            reason = "; ".join(dict.fromkeys([driver.end_reason or ALL_ENDED, *problems]))
-            self.recorder.record(SweepEnded(self.clock.now(), reason, driver.signal))
+            signal = None if self._is_all_done else driver.signal  # one that came too late has interrupted nothing
+            end_reason = ALL_ENDED if driver.signal and not signal else driver.end_reason or ALL_ENDED
+            reason = "; ".join(dict.fromkeys([end_reason, *problems]))
+            self.recorder.record(SweepEnded(self.clock.now(), reason, signal))
+
+    @property
+    def _is_all_done(self) -> bool:
+        """Whether nothing is left that this session was to do."""
+        state, final = self.recorder.state, self.ready.config.final
+        is_open = len(state.trials) < self.n_trials or any(trial.can_go_on for trial in state.trials.values())
+        return not is_open and not state.lacks_finals(test=final.test, baseline=final.baseline)
 
     def _run_trials(self, driver: Driver) -> None:
         self.runner.run_trials(
@@ -199,14 +209,11 @@ class Session:
             recorder=self.recorder,
             clock=self.clock,
             means=Means(
-                self._estimate if self.ready.capabilities.is_paid else None,
+                partial(self.ready.trainer.estimate, data=self.data) if self.ready.capabilities.is_paid else None,
                 config.budget.max_usd,
                 scores_best=config.final.test,
             ),
         )
-
-    def _estimate(self, spec: JobSpec) -> Estimate:
-        return self.ready.trainer.estimate(spec, self.data)
 
     def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:
         config = self.ready.config

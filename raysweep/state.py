@@ -91,20 +91,11 @@ class TrialState:
         """Whether a later session may take it up: it has not ended, or only because its sweep did."""
         return self.ended is None or (self.ended.outcome is Outcome.CANCELLED and self.stopping is None)
 
-    def end(
-        self,
-        at: datetime,
-        outcome: Outcome,
-        reason: str,
-        *,
-        metric: str,
-        model: str | None = None,
-        usd: float | None = None,
-    ) -> TrialEnded:
-        """The entry that ends it now; `metric` is the objective's, `usd` settles its last attempt."""
+    def end(self, at: datetime, outcome: Outcome, reason: str, *, metric: str, model: str | None = None) -> TrialEnded:
+        """The entry that ends it now; `metric` is the objective's."""
         is_scored = outcome in (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED)
         objective = self.last.metrics.get(metric) if is_scored and self.last else None
-        return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens, usd)
+        return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens)
 
     @property
     def trained_tokens(self) -> int:
@@ -163,6 +154,13 @@ class SweepState:
     def is_scored(self, name: str, split: str, trial: int | None) -> bool:
         """Whether it was scored after the search already."""
         return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.finals)
+
+    def lacks_finals(self, *, test: bool, baseline: bool) -> bool:
+        """Whether the best model, where there is one, or the baseline is still to be scored, so far as it is wanted."""
+        best = self.best
+        has_model = best is not None and best.ended is not None and best.ended.model is not None
+        lacks_test = test and best is not None and has_model and not self.is_scored("best", "test", best.number)
+        return lacks_test or (baseline and not self.is_scored("tfidf", "test", None))
 
     def apply(self, entry: Entry) -> "SweepState":
         """The state after one more entry; raises KeyError for a trial that was never proposed."""

@@ -14,7 +14,7 @@ from inline_runner import Died, InlineRunner
 from raysweep import ledger, results
 from raysweep.clock import RealClock, SimulatedClock
 from raysweep.config.load import parse
-from raysweep.entries import SCHEMA_VERSION, Evaluated, SweepResumed, TrialProposed
+from raysweep.entries import SCHEMA_VERSION, Evaluated, FinalScored, SweepResumed, TrialProposed
 from raysweep.errors import ConfigError, RaysweepError, SweepFolderError
 from raysweep.jobs import Outcome
 from raysweep.ledger import Ledger
@@ -427,3 +427,46 @@ def test_reconcile_without_its_settings_says_that_they_are_gone(settings, tmp_pa
 
     with pytest.raises(SweepFolderError, match=r"config\.yaml: not there"):
         reconcile_run(folder, RealClock())
+
+
+def signalled(settings, folder, when):
+    """A sweep to which SIGINT comes as soon as an entry fits."""
+    drivers = []
+    view, runner = Signals(when, drivers), InlineRunner(on_step=drivers.append)
+    return run_sweep(parse(settings, "test"), Options(folder=folder, runner=runner, make_view=lambda setting: view))
+
+
+class Signals:
+    def __init__(self, when, drivers):
+        self.when, self.drivers = when, drivers
+
+    def show(self, entry, state):
+        if self.when(entry):
+            self.drivers[-1].interrupt("SIGINT")
+
+    def tick(self):
+        return None
+
+    def close(self, state):
+        return None
+
+
+def test_a_signal_that_comes_when_all_is_done_has_interrupted_nothing(settings, tmp_path):
+    found = signalled(settings, tmp_path / "late", lambda entry: isinstance(entry, FinalScored))
+
+    assert ("all trials have ended", None) == (found.state.ended.reason, found.state.ended.signal)
+    before = snapshot(found.folder)
+    go_on(found.folder)
+    assert before == snapshot(found.folder)
+
+
+def test_what_a_signal_left_unscored_is_scored_when_the_sweep_goes_on(settings, tmp_path):
+    settings["final"] = {"baseline": True}
+    found = signalled(settings, tmp_path / "half", lambda entry: isinstance(entry, FinalScored))
+    assert "SIGINT" == found.state.ended.signal
+    assert ["best"] == [final.name for final in found.finals]
+
+    found = go_on(found.folder)
+
+    assert {"best", "tfidf"} == {final.name for final in found.finals}
+    assert found.state.ended.signal is None
