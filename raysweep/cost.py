@@ -78,12 +78,18 @@ def table() -> tuple[Row, ...]:
 
 
 def prices_of(
-    host: str, model: str, *, tier: str = "", given: Mapping[str, float | None], is_paid: bool = True
+    host: str,
+    model: str,
+    *,
+    tier: str = "",
+    given: Mapping[str, float | None],
+    is_paid: bool = True,
+    needed: Sequence[str] = NAMES,
 ) -> Prices | None:
     """What the model costs at the host: each number as it was given, else as the first row that fits has it.
 
     A model made by a fine-tune (`ft:BASE:...`) costs what its base does. None for a host that is not paid where
-    nothing was given. Raises ConfigError where a paid host's number is known to nobody.
+    nothing was given. Raises ConfigError where a number that is `needed` at a paid host is known to nobody.
     """
     told = {name: value for name in NAMES if (value := given.get(name)) is not None}
     if not is_paid:
@@ -92,11 +98,11 @@ def prices_of(
     rows = [row for row in table() if row.fits(host, _base(model), tier)]
     known = {name: row.prices[name] for row in reversed(rows) for name in row.prices}
     found = {**known, **told}
-    missing = [name for name in NAMES if name not in found]
+    missing = [name for name in needed if name not in found]
     if missing:
         raise _unknown(host, model, missing)
     used = [row for row in rows if row.prices.keys() - told.keys()]
-    return Prices(**{name: found[name] for name in NAMES}, words=_words(told, used))
+    return Prices(**{name: found.get(name, 0.0) for name in NAMES}, words=_words(told, used))
 
 
 def setting_of(name: str) -> str:

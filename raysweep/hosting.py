@@ -12,7 +12,7 @@ from raysweep.folder import CONFIG_NAME
 from raysweep.jobs import JobView, Prunes, Trainer, key_of
 from raysweep.preflight import make_ready
 from raysweep.rehearsing import staged_for_a_look
-from raysweep.state import SweepState
+from raysweep.state import SweepState, TrialState
 
 NOT_OURS = "not in the ledger"
 
@@ -74,10 +74,16 @@ def attempts(state: SweepState) -> Mapping[str, str]:
     """The key of every attempt that the ledger knows, and what has become of its trial."""
     sweep_id = state.started.sweep_id if state.started else ""
     return {
-        key_of(sweep_id, trial.number, attempt): str(trial.outcome or "not ended")
+        key_of(sweep_id, trial.number, attempt): _words(trial, attempt)
         for trial in state.trials.values()
         for attempt in range(1, trial.attempt + 1)
     }
+
+
+def _words(trial: TrialState, attempt: int) -> str:
+    """What has become of the trial; with its last attempt, what all of them have cost."""
+    usd = trial.account.settled_usd if attempt == trial.attempt else None
+    return str(trial.outcome or "not ended") + ("" if usd is None else f", {usd:.2f} USD in all")
 
 
 @contextmanager

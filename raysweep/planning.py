@@ -8,7 +8,7 @@ from raysweep.config import SweepConfig
 from raysweep.config.sections import NoEarlyStopping
 from raysweep.forecast import SIMULATIONS, Forecast, Forecaster, Total
 from raysweep.preflight import make_ready
-from raysweep.views.words import about, tokens
+from raysweep.views.words import about, money, tokens
 
 UNKNOWN = "not known"
 
@@ -24,7 +24,7 @@ def plan(config: SweepConfig) -> Iterator[str]:
         yield "it costs nothing but the machine's time"
         return
     if forecast.dearest.final_usd and config.final.test:
-        yield f"scoring the best on the test split: up to {forecast.dearest.final_usd:.2f} USD, in both sums"
+        yield f"scoring the best on the test split: up to {money(forecast.dearest.final_usd)} USD, part of both sums"
     yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
     yield _verdict(config.budget.max_usd, forecast)
 

@@ -4,6 +4,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
 from raysweep.entries import ALL_ENDED, Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
-from raysweep.jobs import DataRefs, Estimate, JobSpec, Outcome
+from raysweep.jobs import DataRefs, JobSpec, Outcome
 from raysweep.plan import evaluation_points
 from raysweep.preflight import Ready
 from raysweep.reconcile import reconcile
@@ -208,14 +209,11 @@ class Session:
             recorder=self.recorder,
             clock=self.clock,
             means=Means(
-                self._estimate if self.ready.capabilities.is_paid else None,
+                partial(self.ready.trainer.estimate, data=self.data) if self.ready.capabilities.is_paid else None,
                 config.budget.max_usd,
                 scores_best=config.final.test,
             ),
         )
-
-    def _estimate(self, spec: JobSpec) -> Estimate:
-        return self.ready.trainer.estimate(spec, self.data)
 
     def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:
         config = self.ready.config

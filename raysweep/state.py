@@ -91,20 +91,11 @@ class TrialState:
         """Whether a later session may take it up: it has not ended, or only because its sweep did."""
         return self.ended is None or (self.ended.outcome is Outcome.CANCELLED and self.stopping is None)
 
-    def end(
-        self,
-        at: datetime,
-        outcome: Outcome,
-        reason: str,
-        *,
-        metric: str,
-        model: str | None = None,
-        usd: float | None = None,
-    ) -> TrialEnded:
-        """The entry that ends it now; `metric` is the objective's, `usd` settles its last attempt."""
+    def end(self, at: datetime, outcome: Outcome, reason: str, *, metric: str, model: str | None = None) -> TrialEnded:
+        """The entry that ends it now; `metric` is the objective's."""
         is_scored = outcome in (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED)
         objective = self.last.metrics.get(metric) if is_scored and self.last else None
-        return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens, usd)
+        return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens)
 
     @property
     def trained_tokens(self) -> int:

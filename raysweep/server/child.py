@@ -1,4 +1,4 @@
-"""The server as a child process that ends with its maker: for rehearsals, and for tests; needs neither Ray nor torch."""
+"""The server as a child process that ends with its maker; for rehearsals and tests, without Ray and torch."""
 
 import contextlib
 import secrets

@@ -3,7 +3,7 @@
 import math
 
 from raysweep.config import WireTrainer as Settings
-from raysweep.cost import Prices, Usage, prices_of
+from raysweep.cost import NAMES, Prices, Usage, prices_of
 from raysweep.dataset import Splits
 from raysweep.jobs import Estimate, JobSpec
 from raysweep.task import Prompt, Task
@@ -40,8 +40,7 @@ class Costs:
         bill = self.bill(spec, splits)
         if bill is None:
             return Estimate(tokens, None, duration_s=duration_s)
-        can_answer = not self._dialect.needs_deployment or self._settings.azure is not None
-        final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) if can_answer else 0.0
+        final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) if self._can_answer else 0.0
         scoring_usd = bill.prices.usd(bill.scoring)
         return Estimate(tokens, bill.at_most_usd, scoring_usd, final_usd, duration_s, bill.prices.words)
 
@@ -54,10 +53,20 @@ class Costs:
         scoring = self._scoring(splits, "validation", prompt) if self._is_scored else Usage()
         return Bill(prices, self._tokens(splits, prompt), spec.evaluate_at[-1], scoring)
 
+    @property
+    def _can_answer(self) -> bool:
+        """Whether a tuned model can be asked: where it must be deployed, somebody has to say where."""
+        return not self._dialect.needs_deployment or self._settings.azure is not None
+
     def _prices(self, model: str) -> Prices | None:
-        tier = self._settings.azure.sku if self._settings.azure else FREE_TIER
-        given = self._settings.prices.given
-        return prices_of(self._dialect.name, model, tier=tier, given=given, is_paid=self._dialect.is_paid)
+        return prices_of(
+            self._dialect.name,
+            model,
+            tier=self._settings.azure.sku if self._settings.azure else FREE_TIER,
+            given=self._settings.prices.given,
+            is_paid=self._dialect.is_paid,
+            needed=NAMES if self._can_answer else ("training",),
+        )
 
     def _tokens(self, splits: Splits, prompt: Prompt) -> int:
         key = (splits.fingerprint, prompt)

@@ -173,8 +173,8 @@ class Driver:
         self._turns.drop(trial)
         self.history.end(trial, outcome)
         state, metric = self.recorder.state.trials[trial], self.rules.goal.metric
-        usd = self.purse.settle(trial)
-        self.recorder.record(state.end(self._clock.now(), outcome, reason, metric=metric, model=model, usd=usd))
+        end = state.end(self._clock.now(), outcome, reason, metric=metric, model=model)
+        self.recorder.record(replace(end, usd=self.purse.settle(trial)))
 
     def _propose(self, spec: JobSpec) -> JobSpec:
         sampled = tuple(name for name in self.rules.sampled if name in spec.params)

@@ -48,7 +48,7 @@ class Purse:
         if spending.fits(needed + kept, max_usd):
             return None
         left = max(0.0, max_usd - spending.committed)
-        besides = f", {kept:.2f} are kept back to score the best" if kept else ""
+        besides = f", {kept:.2f} are kept back to score the best" if kept >= 0.005 else ""
         return (
             f"trial {spec.trial} may take {needed:.2f} USD{besides}, and {left:.2f} of {max_usd:.2f} USD are left; "
             "for more, resume with a larger budget.max_usd"
