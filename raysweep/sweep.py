@@ -112,7 +112,14 @@ def _drive(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -> Resu
         resources = Resources(ready.capabilities.cpus, gpus)
         concurrency = _concurrency(begun, resources, cluster)
         where = cluster.words + (f", dashboard at {cluster.dashboard_url}" if cluster.dashboard_url else "")
-        setting = Setting(begun.folder, concurrency, budget_epochs, lambda params: _rungs(ready, params), where)
+        setting = Setting(
+            begun.folder,
+            concurrency,
+            budget_epochs,
+            lambda params: _rungs(ready, params),
+            ready.config.retries.attempts,
+            where,
+        )
         shown = [options.make_view(setting)] if options.make_view else []
         with open_() as ledger:
             recorders = make_recorders(ready.config.recorders, begun.folder)

@@ -23,7 +23,7 @@ from scripted_sweep import (
 
 from raysweep.clock import SimulatedClock
 from raysweep.encoding import decode
-from raysweep.entries import TrialInterrupted
+from raysweep.entries import FinalScored, SweepEnded, TrialInterrupted
 from raysweep.errors import Fault
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState, fold
@@ -373,3 +373,18 @@ def test_many_waiting_trials_leave_room_for_the_running_ones():
     assert len(lines) <= 24
     assert any("#20" in line for line in lines)
     assert "1 running, 20 waiting" in "\n".join(lines)
+
+
+def test_the_summary_says_when_the_test_split_has_scored_several_winners():
+    once = [started(2), *whole_trial(0, 0.4), FinalScored(at(9), "best", 0, "test", {"test_accuracy": 0.3})]
+    twice = [*once, *whole_trial(1, 0.6, 10), FinalScored(at(30), "best", 1, "test", {"test_accuracy": 0.5})]
+
+    assert "no longer quite unseen" not in text_of(summary(fold(once), SETTING, 120))
+    assert "has scored 2 winners of this sweep" in text_of(summary(fold(twice), SETTING, 120))
+
+
+def test_trials_that_only_their_sweeps_end_cancelled_have_not_ended():
+    entries = [started(3), *whole_trial(0, 0.4), *whole_trial(1, 0.2, 6, 1, 0.5, outcome=Outcome.CANCELLED)]
+    entries += [SweepEnded(at(20), "interrupted by SIGINT", "SIGINT")]
+
+    assert "1 of 3 trials ended in 0:20, 1 can go on" in text_of(summary(fold(entries), SETTING, 120))
