@@ -1,5 +1,6 @@
 """The command line: what to type, and the code that each command ends with."""
 
+import argparse
 import json
 import logging
 import os
@@ -80,6 +81,7 @@ def _resume(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="key=value",
         help=f"settings that may change, such as trials=60: {', '.join(SESSION_SETTINGS)}",
     )
@@ -101,12 +103,18 @@ def _stop(arguments: Sequence[str]) -> int:
     """Stop one trial of a sweep by hand, whether its driver is alive or not."""
     parser = command_parser("stop", _stop)
     add_run(parser)
-    parser.add_argument("trial", type=int, help="the trial's number")
+    parser.add_argument("trial", type=_number, help="the trial's number")
     parsed = parser.parse_args(arguments)
     from raysweep.steering import stop_trial
 
     print(stop_trial(folder.find(parsed.run), parsed.trial, RealClock()))
     return 0
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no trial's number; they count from 0")
+    return int(text)
 
 
 def _reconcile(arguments: Sequence[str]) -> int:

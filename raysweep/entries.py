@@ -8,6 +8,8 @@ from raysweep.dimensions import Params
 from raysweep.errors import Fault
 from raysweep.jobs import Outcome
 
+DRIVER_DIED = "its driver died"
+"""Why a session ended that wrote no end, and why its trials were left."""
 ALL_ENDED = "all trials have ended"
 """The reason, or its beginning, of a sweep that ended because nothing was left to be tried."""
 SCHEMA_VERSION = 2
@@ -95,7 +97,7 @@ class Evaluated:
 class TrialInterrupted:
     """Nobody works on the trial any more, though it has not ended: it waits to be taken up again.
 
-    It takes back an end that came only because the sweep ended, or because no further attempt might be made then.
+    It takes back an end that came only because the sweep ended.
     """
 
     at: datetime

@@ -92,9 +92,16 @@ def open_ledger(folder: Path, config: SweepConfig) -> Ledger:
 
 def find(run: str | Path) -> Path:
     """The folder that a path, or a sweep's id below `runs`, means. Raises SweepFolderError where there is none."""
-    for folder in (Path(run).expanduser(), Path("runs") / run):
+    named = Path(run).expanduser()
+    if named.name == FILE_NAME and named.is_file():
+        return named.parent.absolute()
+    for folder in (named, Path("runs") / run):
         if (folder / FILE_NAME).is_file():
             return folder.absolute()
+        if (folder / CONFIG_NAME).is_file():
+            raise SweepFolderError(
+                f"{folder}: its {FILE_NAME} is gone, and with it the sweep; restore it from a backup"
+            )
     known = ", ".join(sorted(path.parent.name for path in Path("runs").glob(f"*/{FILE_NAME}"))) or "none"
     raise SweepFolderError(f"{run}: no sweep's folder, and no id of one in runs; there: {known}")
 
@@ -109,7 +116,7 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
     state = fold(entries)
     if state.started is None:
         raise SweepFolderError(f"{folder}: nothing was begun in it; start the sweep anew")
-    _refuse_moved(folder, state.started)
+    refuse_moved(folder, state.started)
     config = _changed(read_settings(folder, state.started), folder, overrides)
     n_trials = config.trials if any(one.startswith("trials=") for one in overrides) else state.n_trials
     if n_trials < len(state.trials):
@@ -126,6 +133,7 @@ def read_settings(folder: Path, started: SweepStarted) -> SweepConfig:
     config = load_config(path)
     now, then = digests(config), started.settings
     changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    changed += ["name"] if config.name != started.name else []
     if then and changed:
         raise SweepFolderError(
             f"{path}: {', '.join(changed)} changed since the sweep began, and its results rest on that; "
@@ -157,7 +165,8 @@ def _refuse_kept(override: str) -> None:
     )
 
 
-def _refuse_moved(folder: Path, started: SweepStarted) -> None:
+def refuse_moved(folder: Path, started: SweepStarted) -> None:
+    """Raises SweepFolderError for a folder that was moved or copied: two of them would own the same jobs."""
     if started.folder is None:
         return
     home = Path(started.folder)
@@ -172,7 +181,7 @@ def refuse_late(past: Past) -> None:
     """Raises ConfigError where the sweep has no time left."""
     state, config = past.state, past.config
     driven_s = state.elapsed_s(state.at) if state.at else 0.0
-    if state.ended and config.time_s is not None and driven_s >= config.time_s:
+    if config.time_s is not None and driven_s >= config.time_s:
         raise ConfigError(
             f"time_s: the sweep was driven for {driven_s:.0f} s and may be for {config.time_s:g} s, all sessions "
             f"together; give it more, for example time_s={round(driven_s + config.time_s)}"

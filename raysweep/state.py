@@ -39,8 +39,8 @@ class TrialState:
     """Each time that nobody worked on it any more although it had not ended."""
     is_waiting: bool = False
     """Whether it has not ended and nobody works on it: a further attempt is to come."""
-    has_given_up: bool = False
-    """Whether it ended because no further attempt might be made."""
+    ended_waiting: bool = False
+    """Whether nobody worked on it when it ended: no further attempt was begun, or might be made."""
     started_at: datetime | None = None
     """When its first attempt was proposed."""
     account: Account = field(default_factory=Account)
@@ -84,7 +84,7 @@ class TrialState:
 
     def can_be_tried_again(self, attempts: int) -> bool:
         """Whether it gave up and may go on now that so many attempts may be made in all."""
-        return self.has_given_up and len(self.faults) < attempts
+        return self.ended_waiting and self.outcome is Outcome.ERRORED and len(self.faults) < attempts
 
     @property
     def can_go_on(self) -> bool:
@@ -112,6 +112,8 @@ class SweepState:
     trials: Mapping[int, TrialState] = field(default_factory=dict)
     finals: tuple[FinalScored, ...] = ()
     """The latest of each name and split."""
+    tested: frozenset[int | None] = frozenset()
+    """Every trial whose model was scored on the test split: more than one where a sweep went on after its end."""
     ended: SweepEnded | None = None
     n_trials: int = 0
     """How many the sweep may make; a later session may have raised it."""
@@ -164,7 +166,9 @@ class SweepState:
 
     def apply(self, entry: Entry) -> "SweepState":
         """The state after one more entry; raises KeyError for a trial that was never proposed."""
-        return replace(self._after(entry), at=entry.at)
+        is_driven = self.ended is None and not isinstance(entry, SweepResumed)
+        pause_s = 0.0 if is_driven or self.at is None else max(0.0, (entry.at - self.at).total_seconds())
+        return replace(self._after(entry), at=entry.at, paused_s=self.paused_s + pause_s)
 
     def _after(self, entry: Entry) -> "SweepState":  # noqa: PLR0911  # one a kind of entry
         match entry:
@@ -187,21 +191,18 @@ class SweepState:
                 return self._with(_ended(self.trials[entry.trial], entry))
             case FinalScored():
                 others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
-                return replace(self, finals=(*others, entry), finals_usd=self.finals_usd + (entry.usd or 0.0))
+                is_winner = entry.split == "test" and entry.trial is not None
+                tested = self.tested | {entry.trial} if is_winner else self.tested
+                return replace(
+                    self, finals=(*others, entry), tested=tested, finals_usd=self.finals_usd + (entry.usd or 0.0)
+                )
             case SweepEnded():
                 return replace(self, ended=entry)
             case _:
                 assert_never(entry)
 
     def _resumed(self, entry: SweepResumed) -> "SweepState":
-        pause_s = (entry.at - self.at).total_seconds() if self.at else 0.0
-        return replace(
-            self,
-            n_trials=entry.trials,
-            n_sessions=self.n_sessions + 1,
-            paused_s=self.paused_s + max(0.0, pause_s),
-            ended=None,
-        )
+        return replace(self, n_trials=entry.trials, n_sessions=self.n_sessions + 1, ended=None)
 
     def _with(self, trial: TrialState) -> "SweepState":
         return replace(self, trials={**self.trials, trial.number: trial})
@@ -225,18 +226,17 @@ def _proposed(before: TrialState | None, entry: TrialProposed) -> TrialState:
     if before is None:
         return TrialState(proposed=entry, started_at=entry.at, account=account)
     n_attempts = before.attempts + (entry.attempt != before.attempt)
-    anew = replace(before, proposed=entry, job=None, ended=None, stopping=None, is_waiting=False)
+    anew = replace(before, proposed=entry, job=None, ended=None, stopping=None, is_waiting=False, ended_waiting=False)
     return replace(anew, attempts=n_attempts, account=account)
 
 
 def _interrupted(before: TrialState, entry: TrialInterrupted) -> TrialState:
     account = before.account.settle(entry.usd) if entry.is_job_over else before.account
     interruptions = (*before.interruptions, entry)
-    waiting = replace(before, interruptions=interruptions, is_waiting=True, ended=None, has_given_up=False)
+    waiting = replace(before, interruptions=interruptions, is_waiting=True, ended=None, ended_waiting=False)
     return replace(waiting, account=account)
 
 
 def _ended(before: TrialState, entry: TrialEnded) -> TrialState:
-    has_given_up = before.is_waiting and entry.outcome is Outcome.ERRORED
     account = before.account.settle(entry.usd)
-    return replace(before, ended=entry, is_waiting=False, has_given_up=has_given_up, account=account)
+    return replace(before, ended=entry, is_waiting=False, ended_waiting=before.is_waiting, account=account)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from raysweep import ledger, requests, results
 from raysweep.clock import Clock
-from raysweep.entries import CancelRequested, TrialInterrupted
+from raysweep.entries import DRIVER_DIED, CancelRequested, SweepEnded, TrialInterrupted
 from raysweep.errors import ConfigError, RaysweepError
-from raysweep.folder import read_settings
+from raysweep.folder import read_settings, refuse_moved
 from raysweep.jobs import Outcome, Trainer
 from raysweep.preflight import make_ready
 from raysweep.reconcile import Reconciled, reconcile
@@ -33,6 +33,8 @@ def stop_trial(folder: Path, trial: int, clock: Clock) -> str:
     the driver does not answer.
     """
     state = results.load(folder).state
+    if state.started:
+        refuse_moved(folder, state.started)
     _refuse_ended(state, trial)
     if ledger.holder(folder) is None:
         return _stop_alone(folder, trial, clock)
@@ -58,6 +60,7 @@ def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Recon
     started = results.load(folder).state.started
     if started is None:
         return Reconciled()
+    refuse_moved(folder, started)
     with staged_for_a_look(make_ready(read_settings(folder, started)), folder) as ready:
         return _reconcile(ready.trainer, folder, started.sweep_id, clock, is_over=is_over)
 
@@ -80,10 +83,13 @@ def _note_cancelled(recorder: Recorder, keys: Set[str], clock: Clock) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[Recorder]:
-    """Whoever writes to a sweep that nobody drives; its tables are up to date when the block has ended."""
+    """Writes to a sweep that nobody drives; its tables are up to date when the block has ended."""
     with ledger.Ledger(folder) as opened:
         views = FanOut([TensorBoardView(folder)])
         recorder = Recorder(opened, views, results.load(folder).state)
+        state = recorder.state
+        if state.at and not state.ended:  # since then nobody has driven it, and that time does not count
+            recorder.record(SweepEnded(state.at, DRIVER_DIED))
         yield recorder
         views.close(recorder.state)
         results.write(results.Results(folder, recorder.state))

@@ -126,6 +126,7 @@ def _drive_ready(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -
             concurrency,
             budget_epochs,
             lambda params: _rungs(ready, params),
+            ready.config.retries.attempts,
             where,
             ready.config.budget.max_usd,
         )

@@ -20,7 +20,7 @@ METRICS = (
     "val_n_predicted_labels",
     "train_loss",
 )
-SETTING = Setting(Path("runs/abcd1234"), 2, lambda params: 3.0, lambda params: (0.5, 1.5), "a Ray cluster")
+SETTING = Setting(Path("runs/abcd1234"), 2, lambda params: 3.0, lambda params: (0.5, 1.5), 4, "a Ray cluster")
 
 
 def at(seconds):

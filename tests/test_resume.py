@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +181,7 @@ def test_a_moved_run_is_refused_and_a_link_to_it_is_not(settings, tmp_path):
     [
         (lambda tree: tree["space"]["learning_rate"].update(high=0.2), "space"),
         (lambda tree: tree.update(seed=9), "seed"),
+        (lambda tree: tree.update(name="other"), "name"),
         (lambda tree: tree["trainer"].update(noise=0.5), "trainer"),
         (lambda tree: tree.update(objective={"metric": "val_accuracy"}), "objective"),
     ],
@@ -358,7 +360,8 @@ def test_a_trial_that_used_up_its_attempts_goes_on_where_more_are_allowed_now(se
 
     assert undisturbed == table(folder)
     assert 4 == found.state.trials[1].attempts
-    assert "up to 4 attempts may be made now" in found.trials.interruptions[1]
+    assert 3 == found.trials.interruptions[1].count("host: scripted failure")
+    assert 3 == len(found.state.trials[1].interruptions)
     assert before != snapshot(folder)
     assert 4 == len(go_on(folder, "retries.attempts=4").trials)
 
@@ -470,3 +473,68 @@ def test_what_a_signal_left_unscored_is_scored_when_the_sweep_goes_on(settings, 
 
     assert {"best", "tfidf"} == {final.name for final in found.finals}
     assert found.state.ended.signal is None
+
+
+def test_a_copied_folder_is_refused_whatever_is_asked_of_it(settings, tmp_path):
+    folder = begin(settings, tmp_path, 5)
+    copied = Path(shutil.copytree(folder, tmp_path / "copied"))
+    before = snapshot(copied)
+
+    for ask in (
+        lambda: stop_trial(copied, 0, RealClock()),
+        lambda: reconcile_run(copied, RealClock()),
+        lambda: reconcile_run(copied, RealClock(), is_over=True),
+        lambda: go_on(copied),
+    ):
+        with pytest.raises(SweepFolderError, match=f"was made in {folder}"):
+            ask()
+
+    assert before == snapshot(copied)
+
+
+def test_the_time_until_somebody_stops_a_trial_of_a_dead_sweep_does_not_count(settings, tmp_path):
+    folder = begin(settings, tmp_path, 5)
+    driven_s = results.load(folder).state
+    driven_s = driven_s.elapsed_s(driven_s.at)
+    later = SimulatedClock(elapsed_s=100_000, start=RealClock().now())
+
+    stop_trial(folder, 0, later)
+
+    state = results.load(folder).state
+    assert driven_s == pytest.approx(state.elapsed_s(state.at))
+
+
+def test_a_killed_sweep_whose_time_is_up_is_refused_too(settings, tmp_path):
+    settings["trainer"] = {"kind": "synthetic", "epoch_s": 0.2}
+    folder = begin(settings, tmp_path, 5)
+    before = snapshot(folder)
+
+    with pytest.raises(ConfigError, match="give it more"):
+        go_on(folder, "time_s=0.01")
+
+    assert before == snapshot(folder)
+
+
+def test_a_folder_without_its_ledger_says_so_and_a_ledgers_path_means_its_sweep(settings, tmp_path):
+    folder = begin(settings, tmp_path, 5)
+
+    assert 4 == len(go_on(folder / ledger.FILE_NAME).trials)
+
+    (folder / ledger.FILE_NAME).unlink()
+    with pytest.raises(SweepFolderError, match=r"its ledger\.jsonl is gone"):
+        go_on(folder)
+
+
+def test_a_trial_that_waited_when_its_sweep_ended_has_lost_no_attempt(settings, tmp_path):
+    settings |= {"trainer": {"kind": "synthetic", "faults": {0: "host:1"}}, "retries": {"wait_s": 60}}
+
+    def interrupt(driver):
+        if any(trial.is_waiting for trial in driver.recorder.state.trials.values()):
+            driver.interrupt("SIGTERM")
+
+    folder = tmp_path / "waiting"
+    run_sweep(parse(settings, "test"), Options(folder=folder, runner=InlineRunner(on_step=interrupt)))
+    found = go_on(folder)
+
+    assert 2 == found.state.trials[0].attempts
+    assert "host: scripted failure of the host" == found.trials.interruptions[0]

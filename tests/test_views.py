@@ -2,7 +2,6 @@ import io
 import json
 import logging
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -24,9 +23,8 @@ from scripted_sweep import (
 
 from raysweep.clock import SimulatedClock
 from raysweep.encoding import decode
-from raysweep.entries import FinalScored, TrialInterrupted
+from raysweep.entries import FinalScored, SweepEnded, TrialInterrupted
 from raysweep.errors import Fault
-from raysweep.frames import trials_table
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState, fold
 from raysweep.views.frame import frame
@@ -377,55 +375,16 @@ def test_many_waiting_trials_leave_room_for_the_running_ones():
     assert "1 running, 20 waiting" in "\n".join(lines)
 
 
-def paid_sweep():
-    """One completed, one pruned at half, one running; each had a dollar reserved. Then the best was scored."""
-    yield started(6)
-    for trial, usd, outcome in ((0, 0.8, Outcome.COMPLETED), (1, 0.25, Outcome.PRUNED)):
-        yield replace(proposed(trial), reserved_usd=1.0)
-        yield evaluated(trial, 1.0, 0.4)
-        yield replace(ended(trial, outcome, 0.4, tokens=1000), usd=usd)
-    yield replace(proposed(2), reserved_usd=1.0)
-    yield evaluated(2, 0.5, 0.3)
+def test_the_summary_says_when_the_test_split_has_scored_several_winners():
+    once = [started(2), *whole_trial(0, 0.4), FinalScored(at(9), "best", 0, "test", {"test_accuracy": 0.3})]
+    twice = [*once, *whole_trial(1, 0.6, 10), FinalScored(at(30), "best", 1, "test", {"test_accuracy": 0.5})]
+
+    assert "no longer quite unseen" not in text_of(summary(fold(once), SETTING, 120))
+    assert "has scored 2 winners of this sweep" in text_of(summary(fold(twice), SETTING, 120))
 
 
-PAID_SETTING = replace(SETTING, max_usd=5.0)
+def test_trials_that_only_their_sweeps_end_cancelled_have_not_ended():
+    entries = [started(3), *whole_trial(0, 0.4), *whole_trial(1, 0.2, 6, 1, 0.5, outcome=Outcome.CANCELLED)]
+    entries += [SweepEnded(at(20), "interrupted by SIGINT", "SIGINT")]
 
-
-def test_the_frame_shows_what_is_spent_and_what_is_set_aside():
-    shown = text_of(frame(fold(paid_sweep()), PAID_SETTING, at(9), 160, 40), 160)
-
-    assert "1.05 (+1.00 reserved) of 5.00 USD" in shown
-    assert "≤1.00" in shown
-    assert "0.80" in shown
-
-
-def test_the_final_block_has_the_bill_and_what_stopping_saved():
-    final = FinalScored(at(20), "best", 0, "test", {"test_f1_weighted": 0.4}, 0.05)
-
-    shown = text_of(summary(fold([*paid_sweep(), final]), PAID_SETTING, 160), 160)
-
-    assert "1.10 of 5.00 USD spent; 0.05 of them to score the best; 1.00 still reserved" in shown
-    assert "stopping early saved about 0.75 USD" in shown
-
-
-def test_plain_lines_say_what_each_trial_cost():
-    shown = played("plain", paid_sweep())
-
-    assert "trial 0 completed at epoch 1, val_f1_weighted 0.400, 0.80 USD (best)" in shown
-    assert "trial 1 pruned at epoch 1, val_f1_weighted 0.400, 0.25 USD" in shown
-
-
-def test_where_nothing_costs_anything_nobody_speaks_of_money():
-    state = fold([*sweep(), *finals()])
-    shown = text_of(frame(state, SETTING, at(16), 160, 40), 160) + text_of(summary(state, SETTING, 160), 160)
-
-    assert "USD" not in shown + played("plain", [*sweep(), *finals()])
-
-
-def test_the_table_has_what_all_attempts_of_a_trial_cost():
-    entries = [*paid_sweep(), TrialInterrupted(at(7), 2, 0, Fault.HOST, "it broke", usd=0.4)]
-    entries += [replace(proposed(2, attempt=1), reserved_usd=1.0), replace(ended(2, objective=0.5), usd=0.9)]
-
-    rows = trials_table(fold(entries)).to_pylist()
-
-    assert [0.8, 0.25, pytest.approx(1.3)] == [row["usd"] for row in rows]
+    assert "1 of 3 trials ended in 0:20, 1 can go on" in text_of(summary(fold(entries), SETTING, 120))

@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from raysweep.dimensions import Params
-from raysweep.entries import Entry, Evaluated, TrialEnded, TrialProposed
+from raysweep.entries import DRIVER_DIED, Entry, Evaluated, TrialEnded, TrialProposed
 from raysweep.jobs import JobSpec, Outcome
 from raysweep.search.history import Suggestion
 from raysweep.search.prune import Stop
 from raysweep.state import TrialState
 from raysweep.tuning.driver import Driver
-
-DRIVER_DIED = "its driver died"
 
 
 @dataclass
@@ -51,8 +49,9 @@ def _take_up(driver: Driver, state: TrialState, past: _Replayed) -> None:
         driver.prune(trial, past.stops[trial])
     else:
         is_job_over = _is_job_over(driver, state)
-        if not state.is_waiting:
-            driver.interrupt_trial(trial, None, _why(state, driver.rules.attempts), is_job_over=is_job_over)
+        if not (state.is_waiting or state.ended_waiting):  # else it is written down already
+            reason = state.ended.reason if state.ended else DRIVER_DIED
+            driver.interrupt_trial(trial, None, reason, is_job_over=is_job_over)
         driver.take_up(past.specs[trial], state.attempt + 1 if is_job_over else state.attempt)
 
 
@@ -60,13 +59,6 @@ def _is_job_over(driver: Driver, state: TrialState) -> bool:
     """Whether nothing lives on of the job that the trial had last."""
     is_said = state.is_waiting and state.interruptions[-1].is_job_over
     return is_said or state.ended is not None or not driver.rules.has_host
-
-
-def _why(state: TrialState, attempts: int) -> str:
-    """Why nobody works any more on a trial that waits for nothing."""
-    if state.ended is None:
-        return DRIVER_DIED
-    return f"up to {attempts} attempts may be made now" if state.has_given_up else state.ended.reason
 
 
 def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], past: _Replayed) -> None:

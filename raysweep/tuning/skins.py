@@ -17,6 +17,8 @@ from raysweep.tuning.driver import Driver
 from raysweep.tuning.report import Report
 from raysweep.tuning.runner import Ticker
 
+NO_MORE = "The actor died unexpectedly"
+"""How Ray begins where it knows no reason."""
 OUT_OF_MEMORY = "running low on memory"
 """In what Ray writes of a process that its memory monitor killed."""
 
@@ -109,7 +111,9 @@ def _reason(trial: Trial) -> str:
     killed = next((line for line in told if OUT_OF_MEMORY in line), None)
     if killed:
         return memory_words(killed)
-    return f"its process died: {told[0]}" if told else "its process died"
+    if not told or told[0].startswith(NO_MORE):
+        return "its process died"
+    return f"its process died: {told[0]}"
 
 
 def memory_words(said: str) -> str:

@@ -45,11 +45,12 @@ def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
 def _head(state: SweepState) -> Iterator[RenderableType]:
     if state.started is None:
         return
-    over = sum(counts(state).values())
+    n_open = sum(trial.can_go_on for trial in state.trials.values())
+    over = sum(counts(state).values()) - sum(trial.can_go_on for trial in state.trials.values() if trial.ended)
     text = Text.assemble(("raysweep ", "dim"), (one_line(state.started.name), "bold"), f" {state.started.sweep_id}: ")
     text.append(f"{over} of {state.n_trials} trials ended")
     if state.ended:
-        text.append(f" in {elapsed(state.elapsed_s(state.ended.at))}")
+        text.append(f" in {elapsed(state.elapsed_s(state.ended.at))}" + (f", {n_open} can go on" if n_open else ""))
         yield text
         text = Text(one_line(state.ended.reason), style="dim")
     yield text
@@ -58,6 +59,11 @@ def _head(state: SweepState) -> Iterator[RenderableType]:
 def _best(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
     yield Text(f"Best: trial {best.number}, chosen by {state.goal.metric} ({state.goal.mode})", style="bold green")
     yield from _score_blocks(state, best, width)
+    if len(state.tested) > 1:
+        words = f"the test split has scored {len(state.tested)} winners of this sweep, one after the other"
+        yield Text(
+            f"{words}: it is no longer quite unseen, and the best of them looks better than it is", style="yellow"
+        )
     sampled = set(best.proposed.sampled)
     yield _params("searched ", {name: value for name, value in best.params.items() if name in sampled}, "cyan")
     yield _params("fixed    ", {name: value for name, value in best.params.items() if name not in sampled}, "dim")

@@ -156,7 +156,9 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
 
 
 def _interrupted_line(entry: TrialInterrupted) -> str:
-    whose = f" ({entry.fault})" if entry.fault else ""
+    if entry.fault is None:
+        return f"trial {entry.trial} goes on; its attempt {entry.attempt} was left: {one_line(entry.reason)}"
+    whose = f" ({entry.fault})"
     then = f"; next attempt in {entry.wait_s:.3g} s" if entry.wait_s else ""
     return f"trial {entry.trial} attempt {entry.attempt} interrupted{whose}: {one_line(entry.reason)}{then}"
 
@@ -164,10 +166,12 @@ def _interrupted_line(entry: TrialInterrupted) -> str:
 def _resume_line(state: SweepState, setting: Setting) -> str:
     started = state.started
     name = f"raysweep {one_line(started.name)} {started.sweep_id}" if started else "raysweep"
-    n_open = sum(trial.can_go_on for trial in state.trials.values())  # those that had given up say so themselves
+    trials = state.trials.values()
+    n_open = sum(trial.can_go_on or trial.can_be_tried_again(setting.attempts) for trial in trials)
+    taken_up = "1 is taken up" if n_open == 1 else f"{n_open} are taken up"
     where = f" on {one_line(setting.cluster)}" if setting.cluster else ""
     return (
-        f"{name} goes on: {len(state.trials) - n_open} of {state.n_trials} trials have ended, {n_open} are taken up "
+        f"{name} goes on: {len(state.trials) - n_open} of {state.n_trials} trials have ended, {taken_up} "
         f"again, {setting.concurrency} at once{where}, folder {setting.folder}"
     )
 

@@ -25,6 +25,8 @@ class Setting:
     """A trial's own budget, from its params."""
     rungs_epochs: Callable[[Params], tuple[float, ...]]
     """Where a trial is compared with others, from its params; ascending, empty where nothing is stopped."""
+    attempts: int = 1
+    """How often a trial may be tried in all."""
     cluster: str = ""
     """Where the trials run, in a few words."""
     max_usd: float | None = None
