@@ -1,14 +1,15 @@
-"""What a ledger can say: typed entries, and each as one line of JSON."""
+"""What a ledger can say: typed entries."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from raysweep.dimensions import Params, as_param
+from raysweep.dimensions import Params
 from raysweep.errors import Fault
 from raysweep.jobs import Outcome
 
+ALL_ENDED = "all trials have ended"
+"""The reason, or its beginning, of a sweep that ended because nothing was left to be tried."""
 SCHEMA_VERSION = 2
 """Of the entries below; written into the first one. 1 had no checksums, sessions or interruptions; it is still read."""
 
@@ -91,7 +92,10 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class TrialInterrupted:
-    """Nobody works on the trial any more, though it has not ended: it waits to be taken up again."""
+    """Nobody works on the trial any more, though it has not ended: it waits to be taken up again.
+
+    It takes back an end that came only because the sweep ended, or because no further attempt might be made then.
+    """
 
     at: datetime
     trial: int
@@ -101,11 +105,13 @@ class TrialInterrupted:
     reason: str
     is_job_over: bool = True
     """Whether its job is known to be over; else whoever takes the trial up finds it at its host by its key."""
+    wait_s: float = 0.0
+    """For how long nobody takes it up, from now on."""
 
     @property
     def words(self) -> str:
-        """Whose fault it was and why, for a person."""
-        return f"{self.fault or 'driver'}: {self.reason}"
+        """Whose fault it was, if anybody's, and why, for a person."""
+        return f"{self.fault}: {self.reason}" if self.fault else self.reason
 
 
 @dataclass(frozen=True)
@@ -168,83 +174,3 @@ Entry = (
     | FinalScored
     | SweepEnded
 )
-_KINDS: Mapping[str, type[Entry]] = {
-    kind.__name__: kind
-    for kind in (
-        SweepStarted,
-        SweepResumed,
-        TrialProposed,
-        JobAccepted,
-        Evaluated,
-        TrialInterrupted,
-        CancelRequested,
-        TrialEnded,
-        FinalScored,
-        SweepEnded,
-    )
-}
-_FIELDS: Mapping[type[Entry], frozenset[str]] = {
-    kind: frozenset(each.name for each in fields(kind)) for kind in _KINDS.values()
-}
-
-
-def encode(entry: Entry) -> str:
-    """The entry as one line of JSON; raises ValueError for a number that is not finite."""
-    return json.dumps({"entry": type(entry).__name__, **asdict(entry)}, default=_encode_value, allow_nan=False)
-
-
-def decode(line: str) -> Entry:
-    """The entry on a line; raises ValueError, KeyError or TypeError for anything else."""
-    values = _parse(line)
-    if not isinstance(values, dict):
-        raise TypeError("not an object")
-    kind = _KINDS[values.pop("entry")]
-    unknown = values.keys() - _FIELDS[kind]
-    if unknown:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
-    values["at"] = datetime.fromisoformat(values["at"])
-    if values["at"].tzinfo is None:
-        raise ValueError("a time without its zone")
-    if "outcome" in values:
-        values["outcome"] = Outcome(values["outcome"])
-    if values.get("fault") is not None:
-        values["fault"] = Fault(values["fault"])
-    if "params" in values:
-        values["params"] = {name: as_param(value) for name, value in dict(values["params"]).items()}
-    if "sampled" in values:
-        values["sampled"] = tuple(values["sampled"])
-    return kind(**values)
-
-
-def version_of(line: str) -> tuple[int, str]:
-    """The schema version of a ledger with this first line, and the raysweep that wrote it; decodes nothing else.
-
-    Raises ValueError, KeyError or TypeError where no ledger begins so.
-    """
-    values = _parse(line)
-    if not isinstance(values, dict):
-        raise TypeError("not an object")
-    version = values["schema_version"] if values["entry"] == SweepStarted.__name__ else None
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError("a ledger begins with SweepStarted and its schema version")
-    return version, str(values["raysweep_version"])
-
-
-def _parse(line: str) -> object:
-    try:
-        return _DECODER.decode(line)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _encode_value(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} cannot be written to the ledger")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,6 +1,7 @@
 """A sweep's folder: refused before anything is done, then made and held; or found again, and read."""
 
 import contextlib
+import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from raysweep import ledger
 from raysweep.config import SweepConfig, load_config, to_yaml
 from raysweep.config.identity import SESSION_SETTINGS, digests
-from raysweep.entries import Entry, SweepStarted
+from raysweep.entries import ALL_ENDED, Entry, SweepStarted
 from raysweep.errors import ConfigError, DiskError, SweepFolderError
 from raysweep.ledger import FILE_NAME, Ledger
 from raysweep.state import SweepState, fold
@@ -36,16 +37,23 @@ class Past:
         """Whether nothing is left to be done: no trial to make, to go on with, or to score."""
         if self.state.ended is None or self._lacks_final:
             return False
-        trials = self.state.trials.values()
-        has_more = any(one.can_go_on for one in trials) or len(trials) < self.n_trials
+        trials, attempts = self.state.trials.values(), self.config.retries.attempts
+        goes_on = any(one.can_go_on or one.can_be_tried_again(attempts) for one in trials)
+        has_more = goes_on or (len(trials) < self.n_trials and not self._is_exhausted)
         return not has_more or self._has_reached_target
 
     @property
+    def _is_exhausted(self) -> bool:
+        """Whether fewer trials than asked for could be made: a grid has no more points."""
+        ended = self.state.ended
+        is_natural = ended is not None and ended.signal is None and ended.reason.startswith(ALL_ENDED)
+        return is_natural and self.n_trials == self.state.n_trials
+
+    @property
     def _lacks_final(self) -> bool:
-        best = self.state.best
-        if not (self.config.final.test and best and best.ended and best.ended.model):
-            return False
-        return not self.state.is_scored("best", "test", best.number)
+        final, ended = self.config.final, self.state.ended
+        was_interrupted = ended is not None and ended.signal is not None  # else the baseline could not be had
+        return self.state.lacks_finals(test=final.test, baseline=final.baseline and was_interrupted)
 
     @property
     def _has_reached_target(self) -> bool:
@@ -102,7 +110,7 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
     if state.started is None:
         raise SweepFolderError(f"{folder}: nothing was begun in it; start the sweep anew")
     _refuse_moved(folder, state.started)
-    config = _changed(_settings(folder, state.started), folder, overrides)
+    config = _changed(read_settings(folder, state.started), folder, overrides)
     n_trials = config.trials if any(one.startswith("trials=") for one in overrides) else state.n_trials
     if n_trials < len(state.trials):
         raise ConfigError(f"trials={n_trials}: the sweep has made {len(state.trials)} already; ask for that or more")
@@ -110,7 +118,8 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
     return Past(folder, entries, state.started, state, config, n_trials)
 
 
-def _settings(folder: Path, started: SweepStarted) -> SweepConfig:
+def read_settings(folder: Path, started: SweepStarted) -> SweepConfig:
+    """With which the sweep began. Raises SweepFolderError where they are gone, or its results do not rest on them."""
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise SweepFolderError(f"{path}: not there; a sweep goes on with the settings that it began with, restore them")
@@ -127,13 +136,25 @@ def _settings(folder: Path, started: SweepStarted) -> SweepConfig:
 
 def _changed(config: SweepConfig, folder: Path, overrides: Sequence[str]) -> SweepConfig:
     for override in overrides:
-        name = override.partition("=")[0].partition(".")[0]
-        if name not in SESSION_SETTINGS:
-            raise ConfigError(
-                f"{override}: a sweep that goes on keeps this setting, its results rest on it; what can change: "
-                f"{', '.join(SESSION_SETTINGS)}. For another {name}, start a new sweep"
-            )
+        _refuse_kept(override)
     return load_config(folder / CONFIG_NAME, overrides) if overrides else config
+
+
+def _refuse_kept(override: str) -> None:
+    name, equals, _ = override.partition("=")
+    section = name.partition(".")[0]
+    can_change = f"what can change: {', '.join(SESSION_SETTINGS)}"
+    if not equals:
+        raise ConfigError(f"{override}: settings are written key=value, for example trials=60; {can_change}")
+    if section in SESSION_SETTINGS:
+        return
+    if section not in SweepConfig.model_fields:
+        nearest = difflib.get_close_matches(section, SESSION_SETTINGS, n=1)
+        raise ConfigError(f"{override}: no such setting; " + (f"did you mean {nearest[0]}?" if nearest else can_change))
+    raise ConfigError(
+        f"{override}: a sweep that goes on keeps this setting, its results rest on it; {can_change}. "
+        f"For another {section}, start a new sweep"
+    )
 
 
 def _refuse_moved(folder: Path, started: SweepStarted) -> None:

@@ -37,7 +37,7 @@ COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
         "reason": ColumnDoc("string", "Why it ended so; empty for a completed trial, null while it runs."),
         "attempts": ColumnDoc("int64", "How many tries it took, this one included."),
         "interruptions": ColumnDoc(
-            "string", "Whose fault each attempt's end before the trial's was, and why; empty where there was none."
+            "string", "Why it was left before its end, each time, and whose fault that was if anybody's."
         ),
         "objective": ColumnDoc("float64", "What the trial is ranked by: its last evaluation's, once it has ended."),
         "epoch": ColumnDoc("float64", "Passes over the training examples up to the last evaluation."),

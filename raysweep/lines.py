@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from raysweep.entries import SCHEMA_VERSION, Entry, decode, encode, version_of
+from raysweep.encoding import decode, encode, version_of
+from raysweep.entries import SCHEMA_VERSION, Entry
 from raysweep.errors import SweepFolderError
 
 CHECKED_SINCE = 2

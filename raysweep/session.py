@@ -11,7 +11,7 @@ from raysweep import baseline, own_metrics, requests
 from raysweep.clock import Clock
 from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
-from raysweep.entries import Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
+from raysweep.entries import ALL_ENDED, Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
 from raysweep.jobs import DataRefs, JobSpec, Outcome
 from raysweep.plan import evaluation_points
@@ -69,8 +69,17 @@ class Session:
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
-            reason = "; ".join(dict.fromkeys([driver.end_reason or "all trials have ended", *problems]))
-            self.recorder.record(SweepEnded(self.clock.now(), reason, driver.signal))
+            signal = None if self._is_all_done else driver.signal  # one that came too late has interrupted nothing
+            end_reason = ALL_ENDED if driver.signal and not signal else driver.end_reason or ALL_ENDED
+            reason = "; ".join(dict.fromkeys([end_reason, *problems]))
+            self.recorder.record(SweepEnded(self.clock.now(), reason, signal))
+
+    @property
+    def _is_all_done(self) -> bool:
+        """Whether nothing is left that this session was to do."""
+        state, final = self.recorder.state, self.ready.config.final
+        is_open = len(state.trials) < self.n_trials or any(trial.can_go_on for trial in state.trials.values())
+        return not is_open and not state.lacks_finals(test=final.test, baseline=final.baseline)
 
     def _run_trials(self, driver: Driver) -> None:
         self.runner.run_trials(

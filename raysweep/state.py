@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from raysweep.entries import (
@@ -18,7 +18,7 @@ from raysweep.entries import (
     TrialInterrupted,
     TrialProposed,
 )
-from raysweep.errors import SweepFolderError
+from raysweep.errors import Fault, SweepFolderError
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.space import Params
@@ -38,6 +38,8 @@ class TrialState:
     """Each time that nobody worked on it any more although it had not ended."""
     is_waiting: bool = False
     """Whether it has not ended and nobody works on it: a further attempt is to come."""
+    has_given_up: bool = False
+    """Whether it ended because no further attempt might be made."""
     started_at: datetime | None = None
     """When its first attempt was proposed."""
 
@@ -65,6 +67,21 @@ class TrialState:
     def attempt(self) -> int:
         """The number of its latest attempt."""
         return self.proposed.attempt
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Whose fault each of its interruptions was, the latest last; those that were nobody's are left out."""
+        return tuple(one.fault for one in self.interruptions if one.fault is not None)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the further attempt that it waits for may begin; None where it waits for none."""
+        latest = self.interruptions[-1] if self.is_waiting else None
+        return latest.at + timedelta(seconds=latest.wait_s) if latest else None
+
+    def can_be_tried_again(self, attempts: int) -> bool:
+        """Whether it gave up and may go on now that so many attempts may be made in all."""
+        return self.has_given_up and len(self.faults) < attempts
 
     @property
     def can_go_on(self) -> bool:
@@ -128,6 +145,13 @@ class SweepState:
         """Whether it was scored after the search already."""
         return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.finals)
 
+    def lacks_finals(self, *, test: bool, baseline: bool) -> bool:
+        """Whether the best model, where there is one, or the baseline is still to be scored, so far as it is wanted."""
+        best = self.best
+        has_model = best is not None and best.ended is not None and best.ended.model is not None
+        lacks_test = test and best is not None and has_model and not self.is_scored("best", "test", best.number)
+        return lacks_test or (baseline and not self.is_scored("tfidf", "test", None))
+
     def apply(self, entry: Entry) -> "SweepState":
         """The state after one more entry; raises KeyError for a trial that was never proposed."""
         return replace(self._after(entry), at=entry.at)
@@ -146,12 +170,11 @@ class SweepState:
                 trial = self.trials[entry.trial]
                 return self._with(replace(trial, evaluations=(*trial.evaluations, entry)))
             case TrialInterrupted():
-                trial = self.trials[entry.trial]
-                return self._with(replace(trial, interruptions=(*trial.interruptions, entry), is_waiting=True))
+                return self._with(_interrupted(self.trials[entry.trial], entry))
             case CancelRequested():
                 return self._with(replace(self.trials[entry.trial], stopping=entry))
             case TrialEnded():
-                return self._with(replace(self.trials[entry.trial], ended=entry, is_waiting=False))
+                return self._with(_ended(self.trials[entry.trial], entry))
             case FinalScored():
                 others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
                 return replace(self, finals=(*others, entry))
@@ -192,3 +215,13 @@ def _proposed(before: TrialState | None, entry: TrialProposed) -> TrialState:
         return TrialState(proposed=entry, started_at=entry.at)
     n_attempts = before.attempts + (entry.attempt != before.attempt)
     return replace(before, proposed=entry, job=None, ended=None, stopping=None, is_waiting=False, attempts=n_attempts)
+
+
+def _interrupted(before: TrialState, entry: TrialInterrupted) -> TrialState:
+    interruptions = (*before.interruptions, entry)
+    return replace(before, interruptions=interruptions, is_waiting=True, ended=None, has_given_up=False)
+
+
+def _ended(before: TrialState, entry: TrialEnded) -> TrialState:
+    has_given_up = before.is_waiting and entry.outcome is Outcome.ERRORED
+    return replace(before, ended=entry, is_waiting=False, has_given_up=has_given_up)

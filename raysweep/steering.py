@@ -1,13 +1,14 @@
 """What a person does to a sweep from outside its driver: stop a trial, make a host and the ledger agree."""
 
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 
 from raysweep import ledger, requests, results
 from raysweep.clock import Clock
-from raysweep.config import load_config
-from raysweep.entries import CancelRequested
+from raysweep.entries import CancelRequested, TrialInterrupted
 from raysweep.errors import ConfigError, RaysweepError
-from raysweep.folder import CONFIG_NAME
+from raysweep.folder import read_settings
 from raysweep.jobs import Outcome
 from raysweep.preflight import make_ready
 from raysweep.reconcile import Reconciled, reconcile
@@ -20,6 +21,7 @@ from raysweep.views.view import FanOut
 PATIENCE_S = 30.0
 """How long a driver is waited for; it looks for notes about ten times a second, unless its storage is gone."""
 LOOK_S = 0.2
+JOB_CANCELLED = "its job was cancelled by hand"
 
 
 def stop_trial(folder: Path, trial: int, clock: Clock) -> str:
@@ -55,20 +57,39 @@ def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Recon
     started = results.load(folder).state.started
     if started is None:
         return Reconciled()
-    trainer = make_ready(load_config(folder / CONFIG_NAME)).trainer
-    return reconcile(trainer, started.sweep_id, lambda: results.load(folder).state, clock, is_over=is_over)
+    trainer = make_ready(read_settings(folder, started)).trainer
+    if not is_over:
+        return reconcile(trainer, started.sweep_id, lambda: results.load(folder).state, clock, is_over=False)
+    with _alone(folder) as recorder:
+        done = reconcile(trainer, started.sweep_id, lambda: recorder.state, clock, is_over=True)
+        _note_cancelled(recorder, {cancel.job.key for cancel in done.cancelled}, clock)
+    return done
+
+
+def _note_cancelled(recorder: Recorder, keys: Set[str], clock: Clock) -> None:
+    """Write down which trials lost their jobs so, lest whoever goes on with them takes it for the host's fault."""
+    for trial in recorder.state.trials.values():
+        if trial.ended is None and trial.proposed.key in keys:
+            recorder.record(TrialInterrupted(clock.now(), trial.number, trial.attempt, None, JOB_CANCELLED))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[Recorder]:
+    """Whoever writes to a sweep that nobody drives; its tables are up to date when the block has ended."""
+    with ledger.Ledger(folder) as opened:
+        views = FanOut([TensorBoardView(folder)])
+        recorder = Recorder(opened, views, results.load(folder).state)
+        yield recorder
+        views.close(recorder.state)
+        results.write(results.Results(folder, recorder.state))
 
 
 def _stop_alone(folder: Path, trial: int, clock: Clock) -> str:
-    with ledger.Ledger(folder) as opened:
-        state = results.load(folder).state
+    with _alone(folder) as recorder:
+        state = recorder.state
         _refuse_ended(state, trial)
-        views = FanOut([TensorBoardView(folder)])
-        recorder = Recorder(opened, views, state)
         recorder.record(CancelRequested(clock.now(), trial, Outcome.CANCELLED, BY_HAND))
         recorder.record(state.trials[trial].end(clock.now(), Outcome.CANCELLED, BY_HAND, metric=state.goal.metric))
-        views.close(recorder.state)
-        results.write(results.Results(folder, recorder.state))
     done = reconcile_run(folder, clock)
     problems = "".join(f"; {problem}" for problem in done.problems)
     return f"trial {trial}: {Outcome.CANCELLED}, {BY_HAND}; no driver was alive{problems}"

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from raysweep.checking import findings
@@ -94,3 +98,16 @@ def test_users_words_are_shown_as_they_are(synthetic):
     from rich.text import Text
 
     assert "[INST]{prompt}[/INST]" in Text.from_markup("\n".join(findings(parse(synthetic, "test")))).plain
+
+
+@pytest.mark.parametrize("command", ["schema", "--help"])
+def test_a_reader_that_goes_away_is_no_crash(command):
+    read, write = os.pipe()
+    os.close(read)
+
+    with os.fdopen(write, "w") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "raysweep.cli", command], stdout=nobody, stderr=subprocess.PIPE, check=False
+        )
+
+    assert (141, b"") == (done.returncode, done.stderr)

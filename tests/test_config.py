@@ -210,3 +210,8 @@ def test_a_section_without_its_kind_is_of_the_default_kind():
 
 def test_another_kind_leaves_the_former_kinds_settings_behind():
     assert load_config("default", ["early_stopping.kind=none"]).early_stopping.kind == "none"
+
+
+def test_a_metric_without_its_split_is_told_the_name_that_was_meant(synthetic):
+    with pytest.raises(ConfigError, match="f1_weighted: a metric's name begins with its split; did you mean val_f1_w"):
+        parse(synthetic | {"objective": {"metric": "f1_weighted"}}, "test")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep import entries, lease, ledger
+from raysweep import encoding, lease, ledger
 from raysweep.clock import SimulatedClock
 from raysweep.entries import Evaluated, SweepEnded, SweepStarted, TrialEnded, TrialProposed
 from raysweep.errors import DiskError, SweepFolderError
@@ -92,7 +92,7 @@ def test_every_line_is_an_object_whose_last_field_is_its_checksum(tmp_path):
     lines = [json.loads(line) for line in write(tmp_path)]
 
     assert all(list(line)[-1] == "crc" and len(line["crc"]) == 8 for line in lines)
-    assert [json.loads(entries.encode(entry)) for entry in ENTRIES] == [
+    assert [json.loads(encoding.encode(entry)) for entry in ENTRIES] == [
         {name: value for name, value in line.items() if name != "crc"} for line in lines
     ]
 
@@ -200,13 +200,13 @@ def test_a_line_ends_at_a_newline_alone(tmp_path, character):
 
 def test_a_line_without_its_checksum_is_refused(tmp_path):
     write(tmp_path, ENTRIES[:2])
-    put(tmp_path, contents(tmp_path), entries.encode(ENTRIES[2]).encode(), b"\n")
+    put(tmp_path, contents(tmp_path), encoding.encode(ENTRIES[2]).encode(), b"\n")
 
     assert "line 3: not a ledger entry as it was written (it has no checksum)" in refused(tmp_path)
 
 
 def test_a_first_line_without_its_checksum_is_refused(tmp_path):
-    put(tmp_path, entries.encode(ENTRIES[0]).encode(), b"\n")
+    put(tmp_path, encoding.encode(ENTRIES[0]).encode(), b"\n")
 
     said = refused(tmp_path)
 
@@ -493,7 +493,7 @@ def test_a_full_disk_is_a_disk_error_with_a_remedy(tmp_path):
 def test_a_line_that_did_not_fit_is_taken_back_and_fits_later(tmp_path):
     code = (
         "import resource, signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
-        "from test_ledger import ENTRIES; from raysweep.entries import encode; from raysweep.ledger import Ledger;"
+        "from test_ledger import ENTRIES; from raysweep.encoding import encode; from raysweep.ledger import Ledger;"
         "from raysweep.errors import DiskError;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); opened = Ledger(Path(sys.argv[1])); opened.append(ENTRIES[0]);"
         "size = opened.path.stat().st_size; hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1];"

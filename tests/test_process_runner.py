@@ -176,3 +176,15 @@ def test_a_childs_death_is_heard_by_its_maker():
         child.link.recv()
     child.link.close()
     nursery.close()
+
+
+def test_a_job_at_a_host_whose_watcher_broke_down_is_taken_up_and_not_made_anew(synthetic, tmp_path):
+    trainer = {"kind": "synthetic", "faults": {1: "step:1"}, "host": str(tmp_path / "host"), "epoch_s": 0.3}
+
+    results = run(synthetic, trainer=trainer, early_stopping=NO_STOPPING, retries={"wait_s": 0.1})
+
+    broken = results.state.trials[1]
+    assert Outcome.COMPLETED is broken.outcome
+    assert ["host: RuntimeError: scripted error in a step"] == [one.words for one in broken.interruptions]
+    assert 1 == broken.attempts
+    assert not (tmp_path / "host" / "cancels").exists()

@@ -10,7 +10,7 @@ from pyarrow import parquet
 from scripted_sweep import METRICS, at, ended, evaluated, finals, proposed, started, sweep
 
 from raysweep import results
-from raysweep.entries import encode
+from raysweep.encoding import encode
 from raysweep.errors import DiskError, SweepFolderError
 from raysweep.frames import COLUMNS
 from raysweep.jobs import Outcome

@@ -14,7 +14,7 @@ from inline_runner import Died, InlineRunner
 from raysweep import ledger, results
 from raysweep.clock import RealClock, SimulatedClock
 from raysweep.config.load import parse
-from raysweep.entries import SCHEMA_VERSION, Evaluated, SweepResumed, TrialProposed
+from raysweep.entries import SCHEMA_VERSION, Evaluated, FinalScored, SweepResumed, TrialProposed
 from raysweep.errors import ConfigError, RaysweepError, SweepFolderError
 from raysweep.jobs import Outcome
 from raysweep.ledger import Ledger
@@ -341,3 +341,132 @@ def test_models_stay_where_they_were(settings, tmp_path):
     found = go_on(folder)
 
     assert all(Path(trial.ended.model).exists() for trial in found.state.trials.values())
+
+
+def test_a_trial_that_used_up_its_attempts_goes_on_where_more_are_allowed_now(settings, tmp_path):
+    settings["trainer"] = {"kind": "synthetic", "faults": {1: "host:3"}}
+    undisturbed = table(begin(settings | {"trainer": {"kind": "synthetic"}}, tmp_path))
+    folder = begin(settings, tmp_path)
+    assert Outcome.ERRORED is results.load(folder).state.trials[1].outcome
+    before = snapshot(folder)
+
+    go_on(folder)
+    assert before == snapshot(folder)
+    go_on(folder, "retries.attempts=3")
+    assert Outcome.ERRORED is results.load(folder).state.trials[1].outcome
+    found = go_on(folder, "retries.attempts=4")
+
+    assert undisturbed == table(folder)
+    assert 4 == found.state.trials[1].attempts
+    assert "up to 4 attempts may be made now" in found.trials.interruptions[1]
+    assert before != snapshot(folder)
+    assert 4 == len(go_on(folder, "retries.attempts=4").trials)
+
+
+def test_each_attempt_is_explained_also_those_that_a_signal_or_a_dead_driver_cost(settings, tmp_path):
+    folder = tmp_path / "interrupted"
+
+    def interrupt(driver):
+        driver.interrupt("SIGTERM")
+
+    run_sweep(parse(settings, "test"), Options(folder=folder, runner=InlineRunner(on_step=interrupt)))
+    with pytest.raises(Died):
+        go_on(folder, n_steps=3)
+    die(folder)
+    found = go_on(folder)
+
+    trials = found.trials.set_index("trial")
+    assert "interrupted by SIGTERM; its driver died" == trials.interruptions[0]
+    assert list(trials.attempts) == [one.count(";") + 2 if one else 1 for one in trials.interruptions]
+
+
+def test_a_cancel_that_somebody_asked_for_is_not_the_hosts_fault(settings, tmp_path):
+    settings["trainer"] = {"kind": "synthetic", "host": str(tmp_path / "host"), "epoch_s": 1.0}
+    folder = begin_apart(settings, tmp_path / "dead", 2)
+    assert 2 == len(reconcile_run(folder, RealClock(), is_over=True).cancelled)
+
+    found = go_on(folder)
+
+    assert {Outcome.COMPLETED} == {trial.outcome for trial in found.state.trials.values()}
+    assert ["its job was cancelled by hand"] * 2 == list(found.trials.interruptions[:2])
+    assert [2, 2, 1, 1] == list(found.trials.attempts)
+    assert () == found.state.trials[0].faults
+
+
+def test_a_grid_that_is_exhausted_is_finished_and_more_trials_find_nothing_to_do(settings, tmp_path):
+    settings["space"] = {"n_epochs": 2, "dropout": {"kind": "choice", "values": [0.0, 0.1]}}
+    folder = begin(settings | {"search": {"kind": "grid"}, "trials": 9}, tmp_path)
+    before = snapshot(folder)
+
+    assert 2 == len(go_on(folder).trials)
+
+    assert before == snapshot(folder)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trails=10", "trails=10: no such setting; did you mean trials?"),
+        ("other_run", "other_run: settings are written key=value"),
+        ("seed=7", "start a new sweep"),
+        ("trials=many", "with trials=many: trials: "),
+    ],
+)
+def test_a_wrong_override_is_named_itself(settings, tmp_path, override, message):
+    folder = begin(settings, tmp_path, 5)
+
+    with pytest.raises(ConfigError) as caught:
+        go_on(folder, override)
+
+    assert message in str(caught.value)
+
+
+def test_reconcile_without_its_settings_says_that_they_are_gone(settings, tmp_path):
+    folder = begin(settings, tmp_path, 5)
+    (folder / "config.yaml").unlink()
+
+    with pytest.raises(SweepFolderError, match=r"config\.yaml: not there"):
+        reconcile_run(folder, RealClock())
+
+
+def signalled(settings, folder, when):
+    """A sweep to which SIGINT comes as soon as an entry fits."""
+    drivers = []
+    view, runner = Signals(when, drivers), InlineRunner(on_step=drivers.append)
+    return run_sweep(parse(settings, "test"), Options(folder=folder, runner=runner, make_view=lambda setting: view))
+
+
+class Signals:
+    def __init__(self, when, drivers):
+        self.when, self.drivers = when, drivers
+
+    def show(self, entry, state):
+        if self.when(entry):
+            self.drivers[-1].interrupt("SIGINT")
+
+    def tick(self):
+        return None
+
+    def close(self, state):
+        return None
+
+
+def test_a_signal_that_comes_when_all_is_done_has_interrupted_nothing(settings, tmp_path):
+    found = signalled(settings, tmp_path / "late", lambda entry: isinstance(entry, FinalScored))
+
+    assert ("all trials have ended", None) == (found.state.ended.reason, found.state.ended.signal)
+    before = snapshot(found.folder)
+    go_on(found.folder)
+    assert before == snapshot(found.folder)
+
+
+def test_what_a_signal_left_unscored_is_scored_when_the_sweep_goes_on(settings, tmp_path):
+    settings["final"] = {"baseline": True}
+    found = signalled(settings, tmp_path / "half", lambda entry: isinstance(entry, FinalScored))
+    assert "SIGINT" == found.state.ended.signal
+    assert ["best"] == [final.name for final in found.finals]
+
+    found = go_on(found.folder)
+
+    assert {"best", "tfidf"} == {final.name for final in found.finals}
+    assert found.state.ended.signal is None

@@ -67,6 +67,14 @@ def test_a_cancelled_job_counts_the_tokens_that_it_was_trained_on():
     assert 100 == after(*RUNNING, on.CancelAsked()).trained_tokens
 
 
+def test_a_second_cancel_changes_nothing_and_says_nothing():
+    cancelled = after(*RUNNING, on.CancelAsked())
+
+    change = apply(cancelled, on.CancelAsked(), 99.0, NAMING)
+
+    assert (cancelled, ()) == (change.job, change.events)
+
+
 def test_a_finish_that_comes_after_a_cancel_changes_nothing():
     cancelled = after(*RUNNING, on.CancelAsked())
 

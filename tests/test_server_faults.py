@@ -36,7 +36,7 @@ def for_trial(kind, **settings):
 
 
 def test_a_lost_reply_leaves_a_job_that_nobody_was_told_of(faulty):
-    place = faulty(calls=[{"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_reply"}])
+    place = faulty(calls=[{"call": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_reply"}])
 
     with pytest.raises(openai.APIConnectionError):
         place.create(metadata={"trial": "lost"})
@@ -46,7 +46,7 @@ def test_a_lost_reply_leaves_a_job_that_nobody_was_told_of(faulty):
 
 
 def test_the_sdks_own_retry_after_a_lost_reply_makes_a_second_job(faulty):
-    place = faulty(calls=[{"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_reply"}])
+    place = faulty(calls=[{"call": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_reply"}])
     file = place.upload(chats(12))
 
     client = place.client.with_options(max_retries=1)
@@ -56,7 +56,7 @@ def test_the_sdks_own_retry_after_a_lost_reply_makes_a_second_job(faulty):
 
 
 def test_a_lost_call_leaves_nothing(faulty):
-    place = faulty(calls=[{"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_call"}])
+    place = faulty(calls=[{"call": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_call"}])
 
     with pytest.raises(openai.APIConnectionError):
         place.create(metadata={"trial": "unheard"})
@@ -65,7 +65,7 @@ def test_a_lost_call_leaves_nothing(faulty):
 
 
 def test_a_slow_create_has_made_its_job_when_the_client_gives_up(faulty):
-    place = faulty(calls=[{"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "slow", "slow_s": 2}])
+    place = faulty(calls=[{"call": "POST /fine_tuning/jobs", "nth": [1], "kind": "slow", "slow_s": 2}])
     file = place.upload(chats(12))
 
     with pytest.raises(openai.APITimeoutError):
@@ -86,7 +86,7 @@ def test_a_slow_create_has_made_its_job_when_the_client_gives_up(faulty):
     ],
 )
 def test_a_storm_is_answered_by_the_script(faulty, fault, error):
-    place = faulty(calls=[{"on": "GET /models*", "nth": [1, 2], "kind": "answer", **fault}])
+    place = faulty(calls=[{"call": "GET /models*", "nth": [1, 2], "kind": "answer", **fault}])
 
     for _ in range(2):
         found = refused(place.client.models.list)
@@ -99,7 +99,7 @@ def test_a_storm_is_answered_by_the_script(faulty, fault, error):
 
 
 def test_a_proxys_page_is_answered_in_place_of_json(faulty):
-    place = faulty(calls=[{"on": "GET /models/*", "kind": "not_json", "status": 502}])
+    place = faulty(calls=[{"call": "GET /models/*", "kind": "not_json", "status": 502}])
 
     answer = raw(place.server, "GET", f"/v1/models/{MODEL}")
 
@@ -276,6 +276,32 @@ def test_a_host_can_give_no_metrics_but_checkpoints_oldest_events_first(faulty):
     assert place.client.files.content(job.result_files[0]).read().startswith(b"step,")
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("object", {}), ("null", None), ("nulls", {"code": None, "message": None, "param": None})],
+)
+def test_a_healthy_job_can_have_any_of_the_errors_that_mean_none(faulty, said, expected):
+    place = faulty(host={"healthy_error": said})
+    made = place.create()
+
+    assert expected == raw(place.server, "GET", f"/v1/fine_tuning/jobs/{made.id}").json()["error"]
+    assert place.client.fine_tuning.jobs.retrieve(made.id).id == made.id
+
+
+def test_events_can_come_in_bursts(faulty):
+    place = faulty(host={"burst_s": 1000})
+    now_s = admin(place.server, "POST", "clock", {"advance_s": 0})["now"]
+    place.pass_s(1001 - now_s % 1000)
+    made = place.create()
+    seen = []
+    for _ in range(11):
+        place.pass_s(100)
+        seen.append(len(place.log(made.id)))
+
+    assert 2 == len(set(seen))
+    assert 0 == seen[0]
+
+
 def test_a_list_without_has_more_still_ends(faulty):
     place = faulty(host={"has_more": False})
     made = [place.create(metadata={"trial": "endless"}).id for _ in range(3)]
@@ -286,7 +312,7 @@ def test_a_list_without_has_more_still_ends(faulty):
 
 
 def test_a_script_is_read_from_a_file_at_the_start(tmp_path):
-    script = {"calls": [{"on": "GET /models", "nth": [1], "kind": "answer", "status": 500}]}
+    script = {"calls": [{"call": "GET /models", "nth": [1], "kind": "answer", "status": 500}]}
     with running_server(folder=tmp_path, faults=script) as server, client_of(server) as client:
         assert 500 == refused(client.models.list).status_code
 

@@ -1,6 +1,7 @@
 """What the host has no room for, who may call, and what survives a kill."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -225,6 +226,22 @@ def test_a_busy_port_is_said_in_one_line(make):
 
     assert 2 == ended.returncode
     assert "cannot listen there" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--running", "0"], "--running 0: must be at least 1"),
+        (["--epoch-s", "0"], "--epoch-s 0: must be above 0"),
+        (["--clock", "manual"], "without --admin"),
+        (["--engine", "lora", "--model", "nothing"], "neither a folder nor a bundled model"),
+        (["--engine", "lora", "--model", "."], "not a causal model's folder"),
+        (["--faults", "nothing.yaml"], "cannot be read as faults"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_before_anything_starts(options, words, tmp_path):
+    with pytest.raises(RaysweepError, match=re.escape(words)), running_server(*options, folder=tmp_path):
+        pass
 
 
 def test_a_signal_ends_the_server_in_peace(tmp_path):

@@ -346,6 +346,14 @@ def test_more_than_twenty_top_tokens_are_refused_and_so_are_any_without_logprobs
     assert 400 == refused(create, **ask, top_logprobs=5).status_code
 
 
+@pytest.mark.parametrize("field", [{"stream": True}, {"stop": ["a"]}, {"top_p": 0.5}, {"n": 2}])
+def test_a_chat_that_asks_for_what_is_not_there_is_refused_not_answered_wrongly(ours, field):
+    ask = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+
+    assert 400 == refused(ours.client.chat.completions.create, **ask, **field).status_code
+    assert ours.client.chat.completions.create(**ask, stream=False, top_p=1, n=1).choices
+
+
 def test_a_better_job_makes_better_answers(ours):
     def share_right(multiplier):
         job = ours.ended(ours.create(method=supervised(n_epochs=3, learning_rate_multiplier=multiplier)).id)

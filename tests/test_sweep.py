@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import yaml
 from inline_runner import InlineRunner
 
 import raysweep
-from raysweep import entries, environment, ledger
+from raysweep import encoding, environment, ledger
+from raysweep.clock import RealClock
 from raysweep.config.load import parse
-from raysweep.entries import JobAccepted
+from raysweep.entries import JobAccepted, TrialInterrupted
 from raysweep.errors import ClusterError, RaysweepError, SweepFolderError
 from raysweep.jobs import Outcome
+from raysweep.steering import stop_trial
 from raysweep.sweep import Options, run_sweep
 from raysweep.tuning.runner import Cluster
 
@@ -184,7 +187,7 @@ def test_a_signal_ends_a_sweep_cleanly(synthetic, tmp_path, number, code):
     results = raysweep.load(folder)
     assert {Outcome.CANCELLED} == set(outcomes(results).values())
     assert number.name in results.state.ended.reason
-    assert list(ledger.read(folder)) == [entries.decode(line) for line in printed.splitlines()]
+    assert list(ledger.read(folder)) == [encoding.decode(line) for line in printed.splitlines()]
     for job in (folder / "jobs").iterdir():
         assert (job / "cancelled.json").is_file()
 
@@ -222,3 +225,26 @@ def test_a_reader_that_goes_away_does_not_end_a_sweep(synthetic, tmp_path):
     process.wait(timeout=90)
 
     assert raysweep.load(folder).state.ended.reason == "all trials have ended"
+
+
+def test_a_waiting_trial_is_stopped_by_hand_at_once_also_while_nothing_else_runs(cluster, synthetic, tmp_path):
+    folder = tmp_path / "run"
+    synthetic |= {"trials": 1, "trainer": {"kind": "synthetic", "faults": {0: "host:1"}}, "retries": {"wait_s": 120}}
+
+    def stop():
+        for _ in range(600):
+            entries = list(ledger.read(folder)) if (folder / ledger.FILE_NAME).is_file() else []
+            if any(isinstance(entry, TrialInterrupted) for entry in entries):
+                break
+            time.sleep(0.05)
+        began_s = time.monotonic()
+        return stop_trial(folder, 0, RealClock()), time.monotonic() - began_s
+
+    with ThreadPoolExecutor(1) as other:
+        stopped = other.submit(stop)
+        results = run_sweep(parse(synthetic, "test"), Options(folder=folder))
+        said, took_s = stopped.result(30)
+
+    assert "trial 0: cancelled, stopped by hand" == said
+    assert took_s < 10
+    assert {0: Outcome.CANCELLED} == outcomes(results)

@@ -22,11 +22,13 @@ from scripted_sweep import (
 )
 
 from raysweep.clock import SimulatedClock
-from raysweep.entries import decode
+from raysweep.encoding import decode
+from raysweep.entries import TrialInterrupted
+from raysweep.errors import Fault
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState, fold
 from raysweep.views.frame import frame
-from raysweep.views.pace import left_s, savings
+from raysweep.views.pace import left_s, running, savings
 from raysweep.views.summary import summary
 from raysweep.views.terminal import LiveView, make_view
 from raysweep.views.view import FanOut
@@ -347,3 +349,27 @@ def test_two_hundred_trials_fold_fast_and_draw_fast():
     assert len(text.splitlines()) > 20
     assert folded_s < 1.0
     assert drawn_s < 0.25
+
+
+def test_a_trial_that_waits_for_a_further_attempt_says_how_long_and_why():
+    lost = TrialInterrupted(at(8), 0, 1, Fault.HOST, "its process died", wait_s=20.0)
+    state = fold([started(4), proposed(0), evaluated(0, 0.5, 0.3, 8), proposed(1, 1), lost])
+
+    text = text_of(frame(state, SETTING, at(11), 100, 40), 100)
+
+    assert "1 running, 1 waiting" in text
+    assert "#0 goes on in 17 s  host: its process died" in text
+    assert [1] == [trial.number for trial in running(state)]
+
+
+def test_many_waiting_trials_leave_room_for_the_running_ones():
+    entries = [started(40)]
+    for trial in range(20):
+        entries += [proposed(trial), TrialInterrupted(at(8), trial, 1, Fault.HOST, "its process died", wait_s=20.0)]
+    state = fold([*entries, proposed(20), evaluated(20, 0.5, 0.3, 8)])
+
+    lines = text_of(frame(state, SETTING, at(11), 100, 24), 100).splitlines()
+
+    assert len(lines) <= 24
+    assert any("#20" in line for line in lines)
+    assert "1 running, 20 waiting" in "\n".join(lines)

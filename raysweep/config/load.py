@@ -28,7 +28,7 @@ def load_config(source: str | Path | None = None, overrides: Sequence[str] = ())
     raw = _read(path)
     for override in overrides:
         _override(raw, override)
-    config = parse(raw, str(source or DEFAULT_NAME))
+    config = parse(raw, " ".join([str(source or DEFAULT_NAME), *(["with", *overrides] if overrides else [])]))
     metrics = {name: one.beside(path.absolute().parent) for name, one in config.metrics.items()}
     return config.model_copy(update={"metrics": metrics})
 

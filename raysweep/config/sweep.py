@@ -145,4 +145,6 @@ def _goal(metric: str, mode: Literal["auto", "max", "min"]) -> Goal:
         return Goal(metric, METRICS[bare].direction)
     if metric in _HOST_DIRECTIONS:
         return Goal(metric, _HOST_DIRECTIONS[metric])
+    if metric in METRICS:
+        raise ValueError(f"{metric}: a metric's name begins with its split; did you mean val_{metric}?")
     raise ValueError(f"{metric}: not a metric whose direction is known; set its mode to max or min")

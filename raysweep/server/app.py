@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from raysweep.errors import RaysweepError
 from raysweep.server import routes_admin, routes_azure, routes_files, routes_jobs, routes_models
-from raysweep.server.calls import Call, Desk, Handler, answered, json_response
+from raysweep.server.calls import Call, Handler, Office, answered, json_response, server_error
+from raysweep.server.refusal import INVALID
 from raysweep.server.replies import Reply
 
 logger = logging.getLogger(__name__)
@@ -69,29 +70,29 @@ ADMIN = (
 )
 
 
-def make_app(desk: Desk, *, has_admin: bool = False) -> Starlette:
+def make_app(office: Office, *, has_admin: bool = False) -> Starlette:
     """The server as an ASGI application."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tick, desk)
+            tasks.start_soon(_tick, office)
             yield
             tasks.cancel_scope.cancel()
 
-    handlers = {HTTPException: _no_route}
-    return Starlette(routes=list(_routes(desk, has_admin=has_admin)), lifespan=lifespan, exception_handlers=handlers)
+    handlers = {HTTPException: _no_route, Exception: _broken}
+    return Starlette(routes=list(_routes(office, has_admin=has_admin)), lifespan=lifespan, exception_handlers=handlers)
 
 
-def _routes(desk: Desk, *, has_admin: bool) -> Iterator[Route]:
+def _routes(office: Office, *, has_admin: bool) -> Iterator[Route]:
     lines = [Line(line.method, f"/v1{line.path}", line.handler) for line in WIRE]
-    if desk.host.settings.rules.is_azure:
+    if office.host.settings.rules.is_azure:
         for line in (*WIRE, *AZURE):
             lines.append(Line(line.method, f"/openai/v1{line.path}", line.handler))
             lines.append(Line(line.method, f"/openai{line.path}", _dated(line.handler)))
         lines += MANAGEMENT
     for line in (*lines, *(ADMIN if has_admin else ())):
-        yield Route(line.path, answered(desk, line.handler), methods=[line.method])
+        yield Route(line.path, answered(office, line.handler), methods=[line.method])
 
 
 def _dated(handler: Handler) -> Handler:
@@ -104,11 +105,11 @@ def _dated(handler: Handler) -> Handler:
     return dated
 
 
-async def _tick(desk: Desk) -> None:
+async def _tick(office: Office) -> None:
     """Jobs go on by themselves; a call sees them up to its own moment."""
     while True:
         try:
-            desk.host.tick()
+            office.host.tick()
         except RaysweepError:
             logger.exception("jobs cannot go on")  # calls say so too; the next tick tries again
         await anyio.sleep(TICK_S)
@@ -116,6 +117,12 @@ async def _tick(desk: Desk) -> None:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    message = f"Invalid URL ({request.method} {request.url.path})"
-    body = {"message": message, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
-    return json_response({"error": body}, status)
+    message, code = f"Invalid URL ({request.method} {request.url.path})", "unknown_url"
+    if isinstance(error, HTTPException) and status not in (404, 405):
+        message, code = error.detail, "invalid_request"
+    return json_response({"error": {"message": message, "type": INVALID, "param": None, "code": code}}, status)
+
+
+async def _broken(_request: Request, error: Exception) -> Response:
+    """A mistake of ours, which uvicorn logs; clients get the shape that they know."""
+    return json_response({"error": server_error(f"The server broke: {type(error).__name__}")}, 500)

@@ -31,7 +31,7 @@ ROOTS = ("/openai/v1", "/v1", "/openai")
 
 
 @dataclass(frozen=True)
-class Desk:
+class Office:
     """What the calls have in common."""
 
     host: Host
@@ -54,12 +54,12 @@ class Call:
     """One request, with what it is answered from."""
 
     request: Request
-    desk: Desk
+    office: Office
 
     @property
     def host(self) -> Host:
         """All that is kept."""
-        return self.desk.host
+        return self.office.host
 
     @property
     def dialect(self) -> Dialect:
@@ -76,31 +76,31 @@ class Call:
         return str(self.request.path_params[name])
 
 
-def answered(desk: Desk, handler: Handler, *, status: int = 200) -> Callable[[Request], Awaitable[Response]]:
+def answered(office: Office, handler: Handler, *, status: int = 200) -> Callable[[Request], Awaitable[Response]]:
     """The handler with all that every call goes through."""
 
     async def endpoint(request: Request) -> Response:
         began_s = time.monotonic()
-        desk.answered[f"{request.method} {relative(request.scope['route'].path)}"] += 1
-        faults = _faults(desk, request)
+        office.answered[f"{request.method} {relative(request.scope['route'].path)}"] += 1
+        faults = _faults(office, request)
         try:
-            desk.keys.check(request.headers, request.url.path, desk.host.now_s())
+            office.keys.check(request.headers, request.url.path, office.host.now_s())
             if any(isinstance(fault, LostCall) for fault in faults):
-                return _dropped(desk, request)
+                return _dropped(office, request)
             _refuse(faults)
-            desk.meter.count(desk.host.now_s())
-            desk.host.tick()
-            reply = _page(faults) or await handler(Call(request, desk))
+            office.meter.count(office.host.now_s())
+            office.host.tick()
+            reply = _page(faults) or await handler(Call(request, office))
             response = reply if isinstance(reply, Response) else json_response(reply, status)
         except Refusal as refusal:
             response = json_response({"error": refusal.error}, refusal.status, refusal.headers)
         except RaysweepError as error:
             logger.exception("%s %s", request.method, request.url.path)
-            response = json_response({"error": _server_error(str(error))}, 500)
+            response = json_response({"error": server_error(str(error))}, 500)
         if any(isinstance(fault, LostReply) for fault in faults):
-            return _dropped(desk, request)
+            return _dropped(office, request)
         await asyncio.sleep(sum(fault.slow_s for fault in faults if isinstance(fault, Slow)))
-        return _headed(response, desk, took_s=time.monotonic() - began_s)
+        return _headed(response, office, took_s=time.monotonic() - began_s)
 
     return endpoint
 
@@ -119,16 +119,16 @@ def relative(path: str) -> str:
     return path
 
 
-def _faults(desk: Desk, request: Request) -> list[LostReply | LostCall | Slow | Wrong | NotJson]:
+def _faults(office: Office, request: Request) -> list[LostReply | LostCall | Slow | Wrong | NotJson]:
     """The rules that strike this call; all that are about such calls are counted, on disk too."""
-    faults: Faults = desk.host.faults
+    faults: Faults = office.host.faults
     struck = []
     for place, rule in enumerate(faults.calls):
         if rule.matches(request.method, relative(request.url.path)):
-            name = f"{place} {rule.kind} {rule.on}"
-            desk.counts[name] = desk.counts.get(name, 0) + 1
-            desk.host.store.save([Count(name, desk.counts[name])])
-            if not rule.nth or desk.counts[name] in rule.nth:
+            name = f"{place} {rule.kind} {rule.call}"
+            office.counts[name] = office.counts.get(name, 0) + 1
+            office.host.store.save([Count(name, office.counts[name])])
+            if not rule.nth or office.counts[name] in rule.nth:
                 struck.append(rule)
     return struck
 
@@ -151,21 +151,22 @@ def _page(faults: list[LostReply | LostCall | Slow | Wrong | NotJson]) -> Respon
     return None
 
 
-def _dropped(desk: Desk, request: Request) -> Response:
-    desk.hang_up(request)
+def _dropped(office: Office, request: Request) -> Response:
+    office.hang_up(request)
     return Response(status_code=499)  # nobody is there to read it
 
 
-def _headed(response: Response, desk: Desk, *, took_s: float) -> Response:
+def _headed(response: Response, office: Office, *, took_s: float) -> Response:
     response.headers["x-request-id"] = f"req_{token_hex(16)}"
     response.headers["openai-processing-ms"] = str(round(took_s * 1000))
     response.headers["openai-version"] = "2020-10-01"
-    response.headers["openai-organization"] = desk.host.settings.organization
-    response.headers.update(desk.meter.headers())
+    response.headers["openai-organization"] = office.host.settings.organization
+    response.headers.update(office.meter.headers())
     if response.status_code == 429:
         response.headers.setdefault("Retry-After", "1")
     return response
 
 
-def _server_error(message: str) -> dict[str, object]:
+def server_error(message: str) -> dict[str, object]:
+    """The four fields of a 500."""
     return {"message": message, "type": "server_error", "param": None, "code": "server_error"}

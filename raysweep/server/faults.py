@@ -1,6 +1,6 @@
 """Scripted misfortune: what the host does wrong, to which calls and to which jobs; read from a YAML or JSON file.
 
-calls:  [{on: "POST /fine_tuning/jobs", nth: [2], kind: lost_reply}]
+calls:  [{call: "POST /fine_tuning/jobs", nth: [2], kind: lost_reply}]
 jobs:   [{nth: [3], kind: stuck_queue}]
 host:   {listing_lag_s: 30, metadata_filter: ignored}
 """
@@ -22,16 +22,16 @@ class _Section(BaseModel):
 
 
 class CallRule(_Section):
-    """Which calls; counted from 1 over all calls that fit `on`, over restarts of the server too."""
+    """Which calls; counted from 1 over all that fit `call`, over restarts of the server too."""
 
-    on: str
+    call: str
     """Method and path below the wire's root, with * for any part: `GET /fine_tuning/jobs/*`."""
     nth: tuple[int, ...] = ()
     """Which of them; none named: all."""
 
     def matches(self, method: str, path: str) -> bool:
         """Whether it is about such a call at all."""
-        return fnmatch.fnmatchcase(f"{method} {path}", self.on)
+        return fnmatch.fnmatchcase(f"{method} {path}", self.call)
 
 
 class LostReply(CallRule):
@@ -164,6 +164,10 @@ class HostFaults(_Section):
     """None: as the dialect has it."""
     metric_events: bool = True
     """False: no events with metrics, only checkpoints, as Nebius had it in 2025."""
+    burst_s: Annotated[float, Field(ge=0)] = 0.0
+    """Events are shown only at every so many seconds, several at once."""
+    healthy_error: Literal["object", "null", "nulls"] | None = None
+    """What a job without error has there: `{}`, null, or an object of nulls. None: as the dialect has it."""
     training_available: bool = True
     """False: creates are answered 403, as by a host that closes down."""
     out_of_credit: bool = False

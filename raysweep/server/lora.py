@@ -5,7 +5,9 @@ A cancel kills the job's child, whatever it is busy with. A pause is told to it,
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -45,7 +47,8 @@ class LoraEngine:
         self._folder = folder
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([WORKER])
-        self._children: dict[str, _Child] = {}
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
+        self._children: dict[str, Future[_Child]] = {}
         self._answerer: _Child | None = None
         self._turn = threading.Lock()
 
@@ -75,7 +78,8 @@ class LoraEngine:
             validation=data.validation.chats if data.validation else (),
             seen_step=job.step,
         )
-        self._children[job.id] = self._start(lora_tasks.train, work)
+        # Beside the server's loop: the first child has to wait until torch is loaded.
+        self._children[job.id] = self._starter.submit(self._start, lora_tasks.train, work)
         if job.status is Status.PAUSING:
             self.halt(job)
 
@@ -84,28 +88,21 @@ class LoraEngine:
         child = self._children.get(job.id)
         if child is None:
             return
-        if job.status is not Status.PAUSING:
-            del self._children[job.id]
-            child.kill()
+        if job.status is Status.PAUSING:
+            child.add_done_callback(_tell_to_pause)
             return
-        try:
-            child.link.send(lora_tasks.PAUSE)
-        except OSError:
-            return  # it has just ended, and `reports` says how
+        del self._children[job.id]
+        child.add_done_callback(_kill)
 
     def reports(self, job: Job, until_s: float) -> Sequence[Timed]:
         """What its process has said since the last look."""
         child = self._children.get(job.id)
-        found: list[Report] = []
-        while child is not None and job.id in self._children:
-            try:
-                if not child.link.poll():
-                    break
-                found.append(child.link.recv())
-            except (EOFError, OSError):
-                found.append(Broke(JobError("server_error", "The job's process died; see the server's stderr.")))
-            if isinstance(found[-1], Finished | Held | Broke):
-                self._children.pop(job.id).link.close()
+        if child is None or not child.done():
+            return ()
+        found = list(_said(child))
+        if found and isinstance(found[-1], Finished | Held | Broke):
+            del self._children[job.id]
+            child.add_done_callback(_hang_up)
         return [Timed(until_s, report) for report in found]
 
     def ends_at_s(self, job: Job) -> float | None:
@@ -131,8 +128,12 @@ class LoraEngine:
 
     def close(self) -> None:
         """Kill every child; what they have saved stays."""
-        for child in (*self._children.values(), *([self._answerer] if self._answerer else [])):
-            child.kill()
+        self._starter.shutdown(wait=False, cancel_futures=True)
+        for child in self._children.values():
+            if not child.cancelled():
+                child.add_done_callback(_kill)
+        if self._answerer:
+            self._answerer.kill()
 
     def _start(self, task: Callable[..., None], given: object) -> _Child:
         mine, theirs = self._context.Pipe()
@@ -140,3 +141,36 @@ class LoraEngine:
         process.start()
         theirs.close()
         return _Child(process, mine)
+
+
+def _said(child: "Future[_Child]") -> Iterator[Report]:
+    """What has come over its link; a child that died without a last word is broken."""
+    if child.exception() is not None:
+        yield Broke(JobError("server_error", f"The job's process could not be started: {child.exception()!r}"))
+        return
+    link = child.result().link
+    try:
+        while link.poll():
+            report: Report = link.recv()
+            yield report
+            if isinstance(report, Finished | Held | Broke):
+                return
+    except (EOFError, OSError):
+        yield Broke(JobError("server_error", "The job's process died; see the server's stderr."))
+
+
+def _kill(child: "Future[_Child]") -> None:
+    if not child.cancelled() and child.exception() is None:
+        child.result().kill()
+
+
+def _hang_up(child: "Future[_Child]") -> None:
+    if child.exception() is None:
+        child.result().link.close()
+
+
+def _tell_to_pause(child: "Future[_Child]") -> None:
+    if child.cancelled() or child.exception() is not None:
+        return
+    with suppress(OSError):  # it has just ended, and `reports` says how
+        child.result().link.send(lora_tasks.PAUSE)

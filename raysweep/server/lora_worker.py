@@ -10,11 +10,9 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import torch
-
 from raysweep.engine.chat_answers import ChatModel
 from raysweep.engine.chat_tokens import ChatTokenizer, ChatTokens
-from raysweep.engine.chat_tuning import ChatPlan, ChatTraining, Measured
+from raysweep.engine.chat_tuning import ChatPlan, ChatTraining, Measured, take_one_core
 from raysweep.engine.params import LoraParams, Loss, Schedule
 from raysweep.errors import JobFailed, RaysweepError
 from raysweep.server.chatfile import Chat
@@ -69,7 +67,7 @@ def answer(link: Connection, model: str) -> None:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the server's
-    torch.set_num_threads(1)  # several workers on few cores: two threads in one do less than two workers
+    take_one_core()
 
 
 def _obey(link: Connection, paused: threading.Event) -> None:
@@ -128,7 +126,9 @@ class Measurements:
         path = folder / "measurements.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         self.kept = [Stepped(step, json.loads(lines[step - 1])) for step in range(1, last_step + 1)]
-        path.write_text("".join(f"{line}\n" for line in lines[:last_step]), encoding="utf-8")
+        half = path.with_suffix(".part")
+        half.write_text("".join(f"{line}\n" for line in lines[:last_step]), encoding="utf-8")
+        half.replace(path)
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, report: Stepped) -> None:

@@ -108,6 +108,12 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(parsed: argparse.Namespace) -> None:
-    """Raises ConfigError for options that say nothing without one another."""
+    """Raises ConfigError for options that say nothing without one another, and for numbers that make no sense."""
     if not parsed.admin and (parsed.no_keys or parsed.clock == "manual"):
         raise ConfigError("--no-keys, --clock manual: nobody could get in, or move the clock, without --admin; add it")
+    for name, value in vars(parsed).items():
+        lowest = 1 if name in ("running", "requests_per_minute", "deployments") else 0
+        if isinstance(value, int | float) and value < lowest:
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: must be at least {lowest}")
+    if parsed.epoch_s == 0:
+        raise ConfigError("--epoch-s 0: must be above 0; 0.01 is fast enough for any test")

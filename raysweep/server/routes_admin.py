@@ -28,9 +28,9 @@ async def put_faults(call: Call) -> Reply:
         call.host.faults = parse_faults(parse_object(await call.request.body()), "faults")
     except ConfigError as error:
         raise bad(str(error)) from error
-    for name in list(call.desk.counts):
+    for name in list(call.office.counts):
         call.host.store.drop(Count, name)
-        del call.desk.counts[name]
+        del call.office.counts[name]
     return await faults(call)
 
 
@@ -50,10 +50,10 @@ async def advance(call: Call) -> Reply:
 
 async def token(call: Call) -> Reply:
     """POST /admin/token: a bearer for the key, as an identity service would give it."""
-    keys = call.desk.keys
+    keys = call.office.keys
     return {"access_token": keys.hand_out(call.host.now_s()), "token_type": "Bearer", "expires_in": keys.token_ttl_s}
 
 
 async def calls(call: Call) -> Reply:
     """GET /admin/calls: how many of each there were since the server started, as METHOD PATTERN."""
-    return dict(call.desk.answered)
+    return dict(call.office.answered)

@@ -29,6 +29,8 @@ CHAT_FIELDS = (
 )
 UNSUPPORTED = ("stream", "logit_bias", "response_format", "stop", "top_p")
 """Known to the wire, not to this server: refused rather than ignored."""
+HARMLESS = (("stream", "False"), ("top_p", "1"), ("top_p", "1.0"))
+"""Unless they ask for nothing."""
 
 
 async def models(call: Call) -> Reply:
@@ -54,9 +56,9 @@ async def chat(call: Call) -> Reply:
     fields = Fields(parse_object(await call.request.body()))
     fields.only(CHAT_FIELDS)
     name = call.request.path_params.get("deployment") or fields.needed_text("model")
-    ask = _ask(fields, call.host.answering_model(str(name)))
     _check_supported(fields)
-    answer = await call.desk.in_thread(lambda: call.host.engine.answer(ask))
+    ask = _ask(fields, call.host.answering_model(str(name)))
+    answer = await call.office.in_thread(lambda: call.host.engine.answer(ask))
     return chat_reply(answer, str(name), now_s=call.host.now_s(), has_logprobs=fields.flag("logprobs"))
 
 
@@ -106,7 +108,7 @@ def _messages(fields: Fields) -> tuple[tuple[str, str], ...]:
 
 def _check_supported(fields: Fields) -> None:
     for name in UNSUPPORTED:
-        if fields.has(name) and fields.raw(name) not in (False, 1):
+        if fields.has(name) and (name, repr(fields.raw(name))) not in HARMLESS:
             raise unknown_parameter(name)
     if fields.has("n") and fields.raw("n") != 1:
         raise bad("Invalid 'n': this server gives one choice.", param="n")

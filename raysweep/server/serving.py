@@ -14,7 +14,7 @@ from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock, SimulatedClock
 from raysweep.errors import ConfigError
 from raysweep.server.app import make_app
-from raysweep.server.calls import Desk
+from raysweep.server.calls import Office
 from raysweep.server.engine import Engine
 from raysweep.server.faults import Faults, load_faults
 from raysweep.server.host import Host, HostSettings
@@ -72,9 +72,9 @@ def _serve(settings: Settings, folder: Path, listener: socket.socket) -> None:
     meter = Meter(settings.hosting.limits.requests_per_minute)
     connections = _Connections()
     keys = Keys(settings.key, settings.takes_key, settings.token_ttl_s)
-    desk = Desk(host, keys, meter, connections.hang_up, counts)
+    office = Office(host, keys, meter, connections.hang_up, counts)
     config = uvicorn.Config(
-        make_app(desk, has_admin=settings.has_admin), log_level="warning", access_log=False, lifespan="on"
+        make_app(office, has_admin=settings.has_admin), log_level="warning", access_log=False, lifespan="on"
     )
     connections.server = server = uvicorn.Server(config)
     sys.stdout.write(f"{base_url(settings, listener)}\n")
@@ -99,8 +99,12 @@ def _engine(settings: Settings, folder: Path) -> Engine:
 
     named = Path(settings.model)
     if not named.is_dir() and settings.model not in ASSETS:
-        raise ConfigError(f"--model {settings.model}: neither a folder nor one of {', '.join(ASSETS)}")
+        raise ConfigError(f"--model {settings.model}: neither a folder nor a bundled model, such as smollm2-135m")
     model = named if named.is_dir() else assets.path(settings.model)
+    if not (model / "config.json").is_file() or "CausalLM" not in (model / "config.json").read_text(encoding="utf-8"):
+        raise ConfigError(
+            f"--model {settings.model}: not a causal model's folder: its config.json names no …ForCausalLM"
+        )
     return LoraEngine(str(model.absolute()), folder.absolute() / "lora")
 
 

@@ -14,6 +14,8 @@ from raysweep.server.store import Store
 PURPOSES = ("fine-tune", "batch", "assistants", "vision", "user_data", "evals")
 MAX_BYTES = 512 * 1024 * 1024
 """Of one upload (OpenAI's reference, 2026)."""
+KEPT_READ = 8
+"""Files that stay in memory, read: a sweep's jobs share theirs."""
 OPENAI_COLUMNS = {
     "step": "step",
     "train_loss": "train_loss",
@@ -40,6 +42,7 @@ class Shelf:
         self._store = store
         self._limits = limits
         self._files = {file.id: file for file in store.load(StoredFile)}
+        self._read: dict[tuple[str, str], ChatFile | JobError] = {}
         self._number = max((file.number for file in self._files.values()), default=0)
 
     def add(
@@ -95,11 +98,17 @@ class Shelf:
         del self._files[file_id]
 
     def chats(self, file_id: str, param: str, now_s: float) -> ChatFile | JobError:
-        """The file as chats, or why a job cannot have it."""
+        """The file as chats, or why a job cannot have it. The files read last are not read again."""
+        key = (file_id, param)
         try:
-            return read_chats(self.content(file_id, now_s), param)
+            content = self.content(file_id, now_s)
         except Refusal as refusal:
             return JobError("invalid_file", str(refusal), param)
+        if key not in self._read:
+            self._read[key] = read_chats(content, param)
+            if len(self._read) > KEPT_READ:
+                del self._read[next(iter(self._read))]
+        return self._read[key]
 
     def _keep(
         self, filename: str, purpose: str, content: bytes, now_s: float, expires_at_s: float | None

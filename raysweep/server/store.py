@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -76,19 +77,19 @@ class Store:
         return [adapter.validate_json(body) for (body,) in rows]
 
     def save(self, records: Iterable[Record | Create | Count]) -> None:
-        """Write or replace them, all or none."""
-        with self._database:
+        """Write or replace them, all or none. Raises DiskError where that cannot be done."""
+        with self._writing():
             for record in records:
                 body = json.dumps(asdict(record))  # NaN stays NaN: a diverged job's losses are
-                table = _TABLES[type(record)]
                 self._database.execute(
-                    f"INSERT INTO {table} (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+                    f"INSERT INTO {_TABLES[type(record)]} (id, body) VALUES (?, ?)"
+                    " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
                     (_id(record), body),
                 )
 
     def drop(self, kind: type, id_: str) -> None:
-        """Forget a record."""
-        with self._database:
+        """Forget a record. Raises DiskError where that cannot be done."""
+        with self._writing():
             self._database.execute(f"DELETE FROM {_TABLES[kind]} WHERE id = ?", (id_,))
 
     def write_bytes(self, file_id: str, content: bytes) -> None:
@@ -112,6 +113,14 @@ class Store:
     def close(self) -> None:
         """Let go of the folder."""
         self._database.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._database:
+                yield
+        except sqlite3.Error as error:
+            raise DiskError(f"{self._bytes.parent}: cannot be written: {error}; free space there") from error
 
     def _make_tables(self, engine: str) -> None:
         with self._database:

@@ -70,7 +70,8 @@ class Workshop:
     def _next_moment_s(self, now_s: float) -> float:
         """The first moment until now at which a validation, a wait or a training ends."""
         moments = [self._valid_at_s(job) for job in self._book.among(Status.VALIDATING)]
-        moments += [self._startable_at_s(job) for job in self._book.among(Status.QUEUED)]
+        if self._has_free_slot():
+            moments += [self._startable_at_s(job) for job in self._book.among(Status.QUEUED)]
         moments += [self._engine.ends_at_s(job) for job in self._book.among(Status.RUNNING)]
         return min((moment for moment in moments if moment is not None), default=now_s)
 
@@ -78,11 +79,12 @@ class Workshop:
         is_stuck = self._faults().strikes("stuck_validation", job)
         return None if is_stuck else job.created_at_s + self._waits.validation_s
 
+    def _has_free_slot(self) -> bool:
+        return sum(1 for _ in self._book.among(Status.RUNNING, Status.PAUSING)) < self._waits.running
+
     def _startable_at_s(self, job: Job) -> float | None:
-        """When it may start; None while no slot is free, and for one that is stuck."""
-        n_running = sum(1 for _ in self._book.among(Status.RUNNING, Status.PAUSING))
-        is_stuck = self._faults().strikes("stuck_queue", job)
-        if n_running >= self._waits.running or job.queued_at_s is None or is_stuck:
+        """When it may start, given a free slot; None for one that is stuck."""
+        if job.queued_at_s is None or self._faults().strikes("stuck_queue", job):
             return None
         return job.queued_at_s + self._waits.queue_s
 
@@ -124,6 +126,8 @@ class Workshop:
 
     def _admit(self, moment_s: float) -> None:
         for job in sorted(self._book.among(Status.QUEUED), key=lambda one: (one.queued_at_s or 0.0, one.number)):
+            if not self._has_free_slot():
+                return
             startable_at_s = self._startable_at_s(job)
             if startable_at_s is None or startable_at_s > moment_s:
                 continue

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from random import Random
 from typing import assert_never
 
-from raysweep.entries import Entry, Evaluated, TrialEnded, TrialProposed, decode, encode
+from raysweep.encoding import decode, encode
+from raysweep.entries import Entry, Evaluated, TrialEnded, TrialProposed
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.search.history import Done, History, Suggestion, Wait

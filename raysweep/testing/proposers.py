@@ -16,7 +16,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from raysweep.entries import TrialProposed, decode, encode
+from raysweep.encoding import decode, encode
+from raysweep.entries import TrialProposed
 from raysweep.search.draw import RandomProposer
 from raysweep.search.propose import Proposer
 from raysweep.space import Params, Space

@@ -17,7 +17,7 @@ from raysweep.entries import (
 from raysweep.errors import Fault, JobFailed, RaysweepError
 from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
 from raysweep.recorder import Recorder
-from raysweep.retries import GiveUp, next_step
+from raysweep.retries import Again, GiveUp, next_step
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.search.prune import Decision, Pruner, Stop
 from raysweep.tuning.report import Report
@@ -77,6 +77,13 @@ class Driver:
         again = replace(spec, attempt=attempt, n_evaluations=known)
         self._waiting[spec.trial] = (self._clock.monotonic_s() + wait_s, again)
 
+    def interrupt_trial(
+        self, trial: int, fault: Fault | None, reason: str, *, is_job_over: bool, wait_s: float = 0.0
+    ) -> None:
+        """Write down that nobody works on the trial any more, and why; whoever says so has it taken up or ended."""
+        now, attempt = self._clock.now(), self.recorder.state.trials[trial].attempt
+        self.recorder.record(TrialInterrupted(now, trial, attempt, fault, reason, is_job_over, wait_s))
+
     def report(self, trial: int, report: Report) -> bool:
         """Take in what an actor says; whether its trial goes on."""
         if trial not in self._live:
@@ -104,7 +111,7 @@ class Driver:
     def lose(self, trial: int, reason: str, fault: Fault | None = Fault.HOST) -> None:
         """The trial's actor is gone; its job may live on at its host. No fault: another one's took it along."""
         if trial in self._live:
-            self._interrupt_trial(trial, fault, reason, is_job_over=fault is None or not self.rules.has_host)
+            self._lose(trial, fault, reason, is_job_over=fault is None or not self.rules.has_host)
 
     def is_over(self) -> bool:
         """Whether everything that still runs is to be stopped."""
@@ -176,19 +183,11 @@ class Driver:
         if last is not None and evaluation.epoch <= last.epoch:
             _LOG.warning("trial %d: its trainer repeats the evaluation at epoch %g; left out", trial, evaluation.epoch)
             return
+        now, attempt, epoch = self._clock.now(), self._live[trial].attempt, evaluation.epoch
         metrics = {name: _finite(value) for name, value in evaluation.metrics.items()}
-        self.recorder.record(
-            Evaluated(
-                self._clock.now(),
-                trial,
-                self._live[trial].attempt,
-                evaluation.epoch,
-                evaluation.examples,
-                evaluation.trained_tokens,
-                metrics,
-            )
-        )
-        self.learn(trial, metrics, evaluation.epoch)
+        seen = (evaluation.examples, evaluation.trained_tokens)
+        self.recorder.record(Evaluated(now, trial, attempt, epoch, *seen, metrics))
+        self.learn(trial, metrics, epoch)
 
     def _goes_on(self, trial: int, evaluation: Evaluation) -> bool:
         decision = self.judge(self._live[trial], evaluation.metrics, evaluation.epoch)
@@ -227,21 +226,21 @@ class Driver:
             words = f"trial {trial}: {failure.reason}; every trial would fail so: mend the data and begin anew"
             self.abort(RaysweepError(words))
         elif failure.fault is Fault.ACCOUNT:
-            self._interrupt_trial(trial, None, failure.reason, is_job_over=is_job_over)
+            self.interrupt_trial(trial, None, failure.reason, is_job_over=is_job_over)
             self.abort(RaysweepError(f"trial {trial}: {failure.reason}"))
         else:
-            self._interrupt_trial(trial, failure.fault, failure.reason, is_job_over=is_job_over)
+            self._lose(trial, failure.fault, failure.reason, is_job_over=is_job_over)
 
-    def _interrupt_trial(self, trial: int, fault: Fault | None, reason: str, *, is_job_over: bool) -> None:
+    def _lose(self, trial: int, fault: Fault | None, reason: str, *, is_job_over: bool) -> None:
         spec = self._live.pop(trial)
-        self.recorder.record(TrialInterrupted(self._clock.now(), trial, spec.attempt, fault, reason, is_job_over))
-        state = self.recorder.state.trials[trial]
-        faults = [one.fault for one in state.interruptions if one.fault is not None]
-        then = next_step(faults if fault else (), reason, attempts=self.rules.attempts, wait_s=self.rules.wait_s)
+        faults = (*self.recorder.state.trials[trial].faults, fault) if fault else ()
+        then = next_step(faults, reason, attempts=self.rules.attempts, wait_s=self.rules.wait_s)
+        wait_s = then.wait_s if isinstance(then, Again) else 0.0
+        self.interrupt_trial(trial, fault, reason, is_job_over=is_job_over, wait_s=wait_s)
         if isinstance(then, GiveUp):
             self.end_trial(trial, then.outcome, then.reason)
-            return
-        self.take_up(spec, spec.attempt + 1 if is_job_over else spec.attempt, then.wait_s)
+        else:
+            self.take_up(spec, spec.attempt + 1 if is_job_over else spec.attempt, wait_s)
 
 
 def _finite(value: float | None) -> float | None:

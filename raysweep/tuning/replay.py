@@ -4,20 +4,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from raysweep.dimensions import Params
-from raysweep.entries import CancelRequested, Entry, Evaluated, TrialEnded, TrialProposed
+from raysweep.entries import Entry, Evaluated, TrialEnded, TrialProposed
 from raysweep.jobs import JobSpec, Outcome
 from raysweep.search.history import Suggestion
 from raysweep.search.prune import Stop
 from raysweep.state import TrialState
 from raysweep.tuning.driver import Driver
 
+DRIVER_DIED = "its driver died"
+
 
 @dataclass
 class _Replayed:
     specs: dict[int, JobSpec] = field(default_factory=dict)
     stops: dict[int, Stop] = field(default_factory=dict)
-    by_decision: set[int] = field(default_factory=set)
-    """Trials that somebody decided to stop; those that only their sweep's end cancelled go on with it."""
 
 
 def replay(driver: Driver, entries: Iterable[Entry], project: Callable[[Params], Params]) -> None:
@@ -25,13 +25,19 @@ def replay(driver: Driver, entries: Iterable[Entry], project: Callable[[Params],
 
     The driver's recorder must hold the state of the same entries. `project` gives the point of the space that a
     trial's complete params came from. A trial that the pruner had just judged, or that was just to be stopped, when
-    the driver died ends now. Raises SpaceError for params that lie outside the space.
+    the driver died ends now; one that had used up its attempts goes on where more of them may be made by now.
+    Raises SpaceError for params that lie outside the space.
     """
+    trials = driver.recorder.state.trials
+    goes_on = {trial: one.can_go_on or one.can_be_tried_again(driver.rules.attempts) for trial, one in trials.items()}
     past = _Replayed()
     for entry in entries:
-        _give(driver, entry, project, past)
-    for trial, state in driver.recorder.state.trials.items():
-        if state.can_go_on:
+        if not isinstance(entry, TrialEnded):
+            _give(driver, entry, project, past)
+        elif entry == trials[entry.trial].ended and not goes_on[entry.trial]:  # no end that was taken back later
+            driver.history.end(entry.trial, entry.outcome)
+    for trial, state in trials.items():
+        if goes_on[trial]:
             _take_up(driver, state, past)
         elif state.outcome is Outcome.COMPLETED and state.ended and state.ended.objective is not None:
             driver.stop_at_target(trial, state.ended.objective)
@@ -44,9 +50,23 @@ def _take_up(driver: Driver, state: TrialState, past: _Replayed) -> None:
     elif trial in past.stops:
         driver.prune(trial, past.stops[trial])
     else:
-        is_job_over = state.is_waiting and state.interruptions[-1].is_job_over
-        is_new = state.ended is not None or is_job_over or not driver.rules.has_host
-        driver.take_up(past.specs[trial], state.attempt + 1 if is_new else state.attempt)
+        is_job_over = _is_job_over(driver, state)
+        if not state.is_waiting:
+            driver.interrupt_trial(trial, None, _why(state, driver.rules.attempts), is_job_over=is_job_over)
+        driver.take_up(past.specs[trial], state.attempt + 1 if is_job_over else state.attempt)
+
+
+def _is_job_over(driver: Driver, state: TrialState) -> bool:
+    """Whether nothing lives on of the job that the trial had last."""
+    is_said = state.is_waiting and state.interruptions[-1].is_job_over
+    return is_said or state.ended is not None or not driver.rules.has_host
+
+
+def _why(state: TrialState, attempts: int) -> str:
+    """Why nobody works any more on a trial that waits for nothing."""
+    if state.ended is None:
+        return DRIVER_DIED
+    return f"up to {attempts} attempts may be made now" if state.has_given_up else state.ended.reason
 
 
 def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], past: _Replayed) -> None:
@@ -61,9 +81,5 @@ def _give(driver: Driver, entry: Entry, project: Callable[[Params], Params], pas
             decision = driver.judge(past.specs[entry.trial], entry.metrics, entry.epoch)
             if isinstance(decision, Stop):
                 past.stops[entry.trial] = decision
-        case CancelRequested():
-            past.by_decision.add(entry.trial)
-        case TrialEnded() if entry.outcome is not Outcome.CANCELLED or entry.trial in past.by_decision:
-            driver.history.end(entry.trial, entry.outcome)
         case _:
             pass

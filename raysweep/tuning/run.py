@@ -142,7 +142,7 @@ def _tuner(
     return tune.Tuner(
         tune.with_parameters(Trial, static=static),
         tune_config=tune.TuneConfig(
-            search_alg=SearcherSkin(driver, shown, takes),
+            search_alg=SearcherSkin(driver, shown, takes, ticker),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=False,

@@ -31,14 +31,16 @@ class _Unpickled:
 class SearcherSkin(_Unpickled, Searcher):
     """Asks the driver for trials."""
 
-    def __init__(self, driver: Driver, shown: tuple[str, ...], resources: Mapping[str, float]) -> None:
+    def __init__(self, driver: Driver, shown: tuple[str, ...], resources: Mapping[str, float], ticker: Ticker) -> None:
         super().__init__()
         self._driver = driver
+        self._ticker = ticker
         self._shown = shown
         self._resources = resources
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
         """A trial's config; None to wait; FINISHED at the end."""
+        self._ticker.tick()  # while no trial runs, Tune asks for one, about once a second, and calls nothing else
         try:
             answer = self._driver.suggest()
         except RaysweepError as error:

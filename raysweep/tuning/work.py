@@ -27,6 +27,7 @@ class Work:
         self._static = static
         self._job: Job | None = None
         self._is_stopping = False
+        self._is_left = False
         self._submitting = threading.Lock()
 
     def step(self) -> Report:
@@ -43,14 +44,18 @@ class Work:
         except Exception as error:  # noqa: BLE001  # the border of the process: not every exception can be pickled
             self._keep_traceback()
             reason = f"{type(error).__name__}: {error}"
-            return replace(self._failed(JobFailed(reason, Fault.HOST)), is_job_over=False)  # nobody said so
+            self._is_left = True  # nobody said that the job is over: whoever takes the trial up finds it by its key
+            return replace(self._failed(JobFailed(reason, Fault.HOST)), is_job_over=False)
 
     def stop(self) -> None:
-        """Cancel the job that was made or adopted here; from any thread, beside a busy step, and more than once."""
+        """Cancel the job that was made or adopted here; from any thread, beside a busy step, and more than once.
+
+        A job whose watcher broke down is left as it is: at a host it goes on, here it ends with its process.
+        """
         self._is_stopping = True
         if self._submitting.acquire(timeout=SUBMIT_WAIT_S):
             self._submitting.release()
-        if self._job is not None:
+        if self._job is not None and not self._is_left:
             self._job.cancel()
 
     def _submit(self) -> Report:

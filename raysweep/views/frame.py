@@ -10,7 +10,7 @@ from rich.text import Text
 
 from raysweep.entries import SweepStarted
 from raysweep.state import SweepState, TrialState
-from raysweep.views.pace import counts, ended, left_s, running, savings
+from raysweep.views.pace import counts, ended, left_s, running, savings, waiting
 from raysweep.views.rows import STYLES, live_rows
 from raysweep.views.view import Setting
 from raysweep.views.words import NOTHING, about, elapsed, metric, one_line, shortened, tokens
@@ -32,9 +32,24 @@ def frame(state: SweepState, setting: Setting, now: datetime, width: int, height
     if state.started is None:
         return Text("waiting for the sweep to start", style="dim")
     room = height - HEAD_LINES
-    rows = _rows(state, setting, width, room)
+    waits = _waits(state, now, width)[: max(1, room // 4)]
+    rows = [*_rows(state, setting, width, room - len(waits)), *waits]
     head = _head(state.started, state, setting, now, width)
     return Group(*head, Text(), *rows, *_last_ended(state, width, room - len(rows)))
+
+
+def _waits(state: SweepState, now: datetime, width: int) -> list[Text]:
+    """A line on each trial that waits for a further attempt: how long it still does, and why."""
+    return [_wait(trial, now, width) for trial in waiting(state)]
+
+
+def _wait(trial: TrialState, now: datetime, width: int) -> Text:
+    left = (trial.due_at - now).total_seconds() if trial.due_at else 0.0
+    when = f"in {left:.0f} s" if left >= 0.5 else "next"
+    text = Text(f"{f'#{trial.number}':>5} goes on {when}  ", style="yellow")
+    why = one_line(trial.interruptions[-1].words)
+    text.append(shortened(why, max(8, width - text.cell_len)), style="dim")
+    return text
 
 
 def _rows(state: SweepState, setting: Setting, width: int, room: int) -> list[Text]:
@@ -95,6 +110,7 @@ def _ends(left: RenderableType, right: Text, width: int) -> Table:
 
 def _counts(state: SweepState) -> Text:
     parts = [Text(f"{len(running(state))} running")]
+    parts += [Text(f"{len(waiting(state))} waiting", style="yellow")] if waiting(state) else []
     parts += [Text(f"{number} {outcome}", style=STYLES[outcome]) for outcome, number in counts(state).items()]
     return Text(", ", no_wrap=True, overflow="ellipsis").join(parts)
 

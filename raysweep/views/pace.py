@@ -32,8 +32,13 @@ def counts(state: SweepState) -> Mapping[Outcome, int]:
 
 
 def running(state: SweepState) -> tuple[TrialState, ...]:
-    """The trials that have not ended, by number."""
-    return tuple(state.trials[number] for number in sorted(state.trials) if state.trials[number].ended is None)
+    """The trials that are worked on, by number."""
+    return tuple(trial for trial in _unfinished(state) if not trial.is_waiting)
+
+
+def waiting(state: SweepState) -> tuple[TrialState, ...]:
+    """The trials that wait for a further attempt, by number; each keeps its slot."""
+    return tuple(trial for trial in _unfinished(state) if trial.is_waiting)
 
 
 def ended(state: SweepState) -> tuple[TrialState, ...]:
@@ -68,15 +73,19 @@ def left_s(state: SweepState, setting: Setting, now: datetime) -> float | None:
     The mean duration counts the time that running trials have taken already: those stopped early end first, and
     their durations alone would promise too much.
     """
-    over, live = ended(state), running(state)
+    over, live = ended(state), _unfinished(state)
     if len(over) < ENDED_FOR_ESTIMATE or state.started is None:
         return None
     ages = [(now - trial.proposed.at).total_seconds() for trial in live]
     durations = [(trial.ended.at - trial.proposed.at).total_seconds() for trial in over if trial.ended]
     mean = (sum(durations) + sum(ages)) / len(durations)
     rests = [_rest_s(trial, age, mean, setting) for trial, age in zip(live, ages, strict=True)]
-    waiting = max(0, state.n_trials - len(state.trials))
-    return max([(sum(rests) + waiting * mean) / setting.concurrency, *rests])
+    unasked = max(0, state.n_trials - len(state.trials))
+    return max([(sum(rests) + unasked * mean) / setting.concurrency, *rests])
+
+
+def _unfinished(state: SweepState) -> tuple[TrialState, ...]:
+    return tuple(state.trials[number] for number in sorted(state.trials) if state.trials[number].ended is None)
 
 
 def _rest_s(trial: TrialState, age_s: float, mean_s: float, setting: Setting) -> float:

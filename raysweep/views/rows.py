@@ -33,8 +33,8 @@ def live_rows(
         Column("epoch", tuple(_epoch(trial, setting) for trial in trials)),
         Column("next\nrung", tuple(_rung(trial, setting) for trial in trials)),
     ]
-    if any(trial.attempts > 1 or trial.is_waiting for trial in trials):
-        columns.insert(0, Column("try", tuple(_try(trial) for trial in trials)))
+    if any(trial.attempts > 1 for trial in trials):
+        columns.insert(0, Column("try", tuple(str(trial.attempts) for trial in trials)))
     names = sampled_names(state) if with_params else ()
     return _rows(trials, state, columns, names, width)
 
@@ -87,10 +87,6 @@ def _rows(
 def _epoch(trial: TrialState, setting: Setting) -> str:
     done = trial.last.epoch if trial.last else 0
     return f"{done:.3g}/{setting.budget_epochs(trial.params):.3g}"
-
-
-def _try(trial: TrialState) -> str:
-    return f"{trial.attempts} lost" if trial.is_waiting else str(trial.attempts)
 
 
 def _rung(trial: TrialState, setting: Setting) -> str:

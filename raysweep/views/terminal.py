@@ -7,7 +7,8 @@ from rich.live import Live
 from rich.text import Text
 
 from raysweep.clock import Clock
-from raysweep.entries import Entry, FinalScored, SweepResumed, SweepStarted, TrialEnded, TrialInterrupted, encode
+from raysweep.encoding import encode
+from raysweep.entries import Entry, FinalScored, SweepResumed, SweepStarted, TrialEnded, TrialInterrupted
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState
 from raysweep.views.frame import frame
@@ -99,7 +100,7 @@ class LinesView:
                 self._print(_start_line(entry, self._setting))
             case SweepResumed() if not self._is_quiet:
                 self._print(_resume_line(state, self._setting))
-            case TrialInterrupted():
+            case TrialInterrupted() if not self._is_quiet or entry.fault:
                 self._print(_interrupted_line(entry))
             case FinalScored() if not self._is_quiet:
                 scores = ", ".join(f"{name} {metric(name, value)}" for name, value in entry.metrics.items())
@@ -154,13 +155,14 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
 
 def _interrupted_line(entry: TrialInterrupted) -> str:
     whose = f" ({entry.fault})" if entry.fault else ""
-    return f"trial {entry.trial} attempt {entry.attempt} interrupted{whose}: {one_line(entry.reason)}"
+    then = f"; next attempt in {entry.wait_s:.3g} s" if entry.wait_s else ""
+    return f"trial {entry.trial} attempt {entry.attempt} interrupted{whose}: {one_line(entry.reason)}{then}"
 
 
 def _resume_line(state: SweepState, setting: Setting) -> str:
     started = state.started
     name = f"raysweep {one_line(started.name)} {started.sweep_id}" if started else "raysweep"
-    n_open = sum(trial.can_go_on for trial in state.trials.values())
+    n_open = sum(trial.can_go_on for trial in state.trials.values())  # those that had given up say so themselves
     where = f" on {one_line(setting.cluster)}" if setting.cluster else ""
     return (
         f"{name} goes on: {len(state.trials) - n_open} of {state.n_trials} trials have ended, {n_open} are taken up "

@@ -1,0 +1,73 @@
+"""What the commands take: arguments that several share, and what is made of them."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, get_args
+
+from raysweep.clock import RealClock
+from raysweep.config import SweepConfig, load_config
+from raysweep.config.load import shipped_names
+from raysweep.errors import ConfigError
+from raysweep.views.console import own_console
+from raysweep.views.terminal import Mode, make_view
+from raysweep.views.view import Setting, View
+
+if TYPE_CHECKING:
+    from raysweep.sweep import Options
+
+
+def command_parser(name: str, command: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
+    """A command's parser; the command's docstring is its description."""
+    return argparse.ArgumentParser(prog=f"raysweep {name}", description=command.__doc__)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Which sweep: its folder or id, as `run`."""
+    parser.add_argument("run", metavar="RUN", help="a sweep's folder, or its id where that lies in runs")
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Where a sweep runs and what the terminal shows of it; `options_of` reads them."""
+    parser.add_argument(
+        "--cluster",
+        default="auto",
+        metavar="auto|local|HOST:PORT",
+        help="auto joins the Ray cluster of $RAY_ADDRESS or of a head on this host, else starts one (default: auto)",
+    )
+    parser.add_argument("--view", choices=get_args(Mode), default="auto", help="what the terminal shows")
+    parser.add_argument("--quiet", action="store_const", const="quiet", dest="view", help="only errors and the end")
+    parser.add_argument("--json", action="store_const", const="json", dest="view", help="one JSON object a line")
+    parser.add_argument("--no-dashboard", action="store_true", help="start no Ray dashboard")
+
+
+def options_of(parsed: argparse.Namespace) -> "Options":
+    """What `add_running` took, and the folder."""
+    # What it stands on takes seconds to import, which `check` and `--help` should not pay.
+    from raysweep.sweep import Options
+
+    view: Mode = parsed.view
+    console = own_console(view)
+
+    def show(setting: Setting) -> View:
+        return make_view(view, setting, RealClock(), console)
+
+    return Options(parsed.cluster, not parsed.no_dashboard, show, parsed.folder)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """A config and overrides, as `words`; `config_of` reads them."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="[CONF] key=value",
+        help=f"a YAML file or a shipped config ({', '.join(shipped_names())}; default: default), "
+        "then settings to override, such as trials=8 space.learning_rate.high=0.01",
+    )
+
+
+def config_of(words: Sequence[str]) -> SweepConfig:
+    """The settings that a config and overrides make. Raises ConfigError."""
+    sources = [word for word in words if "=" not in word]
+    if len(sources) > 1:
+        raise ConfigError(f"{' '.join(sources)}: one config at most; overrides are written key=value")
+    return load_config(sources[0] if sources else None, [word for word in words if "=" in word])
