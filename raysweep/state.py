@@ -193,9 +193,8 @@ class SweepState:
                 others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
                 is_winner = entry.split == "test" and entry.trial is not None
                 tested = self.tested | {entry.trial} if is_winner else self.tested
-                return replace(
-                    self, finals=(*others, entry), tested=tested, finals_usd=self.finals_usd + (entry.usd or 0.0)
-                )
+                usd = self.finals_usd + (entry.usd or 0.0)
+                return replace(self, finals=(*others, entry), tested=tested, finals_usd=usd)
             case SweepEnded():
                 return replace(self, ended=entry)
             case _:

@@ -39,6 +39,7 @@ def section(server, **changes):
         "model": MODEL,
         "polls": FAST,
         "listing_lag_s": 0.0,
+        "limits": {"requests_per_minute": 6000},
     }
     return given | changes
 
@@ -108,9 +109,9 @@ def test_every_trial_is_deployed_scored_and_undeployed_within_the_cap(fine_tunin
         results = run(
             server,
             synthetic,
-            trials=6,
+            trials=4,
             concurrency=4,
-            trainer=with_tokens(server, score="all", limits={"deployments": 2}),
+            trainer=with_tokens(server, score="all", limits={"deployments": 2, "requests_per_minute": 6000}),
             objective={"metric": "val_mse"},
             early_stopping={"kind": "none"},
         )
