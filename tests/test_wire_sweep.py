@@ -18,19 +18,20 @@ def outcomes(results):
 
 
 def test_a_sweep_prunes_at_the_server_and_scores_the_best(fine_tuning_server, monkeypatch, synthetic):
-    server = fine_tuning_server("--epoch-s", "0.4")
+    server = fine_tuning_server("--epoch-s", "0.8")
     export(monkeypatch, server)
 
     results = run(server, synthetic, trials=8, concurrency=3)
 
-    found = outcomes(results)
     by_key = {job["metadata"]["raysweep_key"]: job["status"] for job in jobs(server)}
-    expected = {
-        trial.proposed.key: "succeeded" if trial.outcome is Outcome.COMPLETED else "cancelled"
-        for trial in results.state.trials.values()
-    }
-    assert expected == by_key
-    assert {Outcome.COMPLETED, Outcome.PRUNED} == set(found.values())
+    for trial in results.state.trials.values():
+        may_be = (
+            {"succeeded"} if trial.outcome is Outcome.COMPLETED else {"cancelled", "succeeded"}
+        )  # had finished first
+        assert by_key.pop(trial.proposed.key) in may_be
+    assert {} == by_key
+    assert "cancelled" in {job["status"] for job in jobs(server)}
+    assert {Outcome.COMPLETED, Outcome.PRUNED} == set(outcomes(results).values())
     best = results.state.best
     assert best.last.metrics["val_f1_weighted"] == best.ended.objective
     assert {"val_loss", "train_loss", "val_mse", "val_log_loss", "host_label_coverage"} <= best.last.metrics.keys()

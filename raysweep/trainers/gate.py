@@ -3,6 +3,7 @@
 A plain class. Trials of several sweeps share it: through a link from their own processes (`gate_link`, `tuning`).
 """
 
+import logging
 import random
 import threading
 import time
@@ -26,6 +27,7 @@ from raysweep.trainers.gate_poll import Poller
 from raysweep.trainers.host_errors import HostError, No
 from raysweep.trainers.hosted import Answer, Deployment, HostedJob, HostedModel, JobRequest, Look, Point, Question
 
+_LOG = logging.getLogger(__name__)
 STOCK_S = 600.0
 """How long the count of others' jobs is believed."""
 TURN_S = {No.DAILY: 1800.0, No.ACTIVE: 15.0, No.RATE: 10.0, No.FILE_PENDING: 2.0, No.FILE_GONE: 0.0}
@@ -59,6 +61,7 @@ class WireGate:
         self._poller = Poller(self._dialect, self._client, self._calls, self._board, self._changed)
         self._files = Files(self._client, self._calls, self._dialect.limits.files, clock)
         self._creating: set[str] = set()
+        self._is_full = False
         self._stock_at_s = float("-inf")
 
     def close(self) -> None:
@@ -147,20 +150,20 @@ class WireGate:
                 card.is_released = True
 
     def discard(self, kind: str, name: str) -> bool:
-        """Delete something; False where there is none, or the host cannot."""
+        """Delete something; False where the host does not let go of it."""
         if kind == "job" and not self._dialect.deletes_jobs:
             return False
+        if kind == "deployment":
+            return self._deployer is not None and self._deployer.delete(name)
         try:
-            if kind == "deployment":
-                return self._deployer is not None and self._deployer.delete(name)
             self._calls.again(lambda: self._client.delete(kind, name))
         except HostError as error:
-            if error.no in (No.NOT_FOUND, No.MODEL, No.CONFLICT, No.FILE_GONE):
+            if error.no is No.CONFLICT:
                 return False
-            raise
-        if kind == "job":
-            with self._changed:
-                self._board.forget(name)
+            if error.no not in (No.NOT_FOUND, No.MODEL, No.FILE_GONE):
+                raise
+        with self._changed:
+            self._board.forget(name)
         return True
 
     def deploy(self, name: str, model: str) -> Deployment | None:
@@ -211,9 +214,12 @@ class WireGate:
         if cap is None or n_jobs < cap or not self._dialect.deletes_jobs:
             return
         with self._changed:
-            spare = self._board.spare()
+            spare = self._board.spare(self._clock.now().timestamp())
         if spare:
             self.discard("job", spare[0].id)
+        elif not self._is_full:
+            self._is_full = True
+            _LOG.warning("the host keeps %d jobs, its limit: trials wait; `raysweep jobs RUN --prune` helps", n_jobs)
 
     def _look_up(self, job_id: str) -> HostedJob | None:
         try:

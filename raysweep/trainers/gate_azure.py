@@ -1,6 +1,7 @@
 """Deployments at Azure: a tuned model answers only while it has one, and an account has few."""
 
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class Deployer:
         provider = f"providers/Microsoft.CognitiveServices/accounts/{azure.account}"
         self._url = f"{azure.management_url.rstrip('/')}/{account}/{provider}/deployments"
         self._client = httpx2.Client(timeout=TIMEOUT_S, trust_env=False)
+        weakref.finalize(self, self._client.close)
 
     def all(self) -> list[Deployment]:
         """Every deployment of the account, others' too."""

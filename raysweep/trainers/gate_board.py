@@ -8,6 +8,8 @@ from raysweep.trainers.dialects import Dialect
 from raysweep.trainers.gate_pulse import Pulse, Steps
 from raysweep.trainers.hosted import HostedJob, Look, Point
 
+TOLD_S = 3600.0
+"""So long after a job's end nobody waits for it any more, at whatever gate."""
 WATCHED_S = 60.0
 """Nobody has asked for so long: nobody watches any more."""
 
@@ -119,12 +121,19 @@ class Board:
         """All that are known."""
         return len(self._cards)
 
-    def spare(self) -> list[HostedJob]:
-        """Ended jobs without a model whose record nobody needs, the oldest first."""
-        cards = [card for card in self._cards.values() if card.is_released and card.job.is_final]
-        return sorted((one.job for one in cards if not one.job.has_succeeded), key=lambda job: job.created_at_s)
+    def spare(self, today_s: float) -> list[HostedJob]:
+        """Ended jobs of sweeps, without a model, whose record nobody needs any more, the oldest first."""
+        ended = [card for card in self._cards.values() if card.job.is_final and not card.job.has_succeeded]
+        spare = [card.job for card in ended if card.job.key and _is_spare(card, today_s)]
+        return sorted(spare, key=lambda job: job.created_at_s)
 
     def _has_news(self, card: Card) -> bool:
         if card.job.is_final:
             return not card.is_read_out
         return card.job.status not in self._dialect.waiting_states
+
+
+def _is_spare(card: Card, today_s: float) -> bool:
+    """Released by its trial; one of an earlier sweep has told whoever wanted to know."""
+    ended_s = card.job.finished_at_s
+    return card.is_released or (ended_s is not None and ended_s < today_s - TOLD_S)

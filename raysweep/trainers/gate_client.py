@@ -151,7 +151,9 @@ class WireClient:
     def delete(self, kind: str, name: str) -> None:
         """Delete a `job`, a `file` or a `model`."""
         paths = {"job": f"/fine_tuning/jobs/{name}", "file": f"/files/{name}", "model": f"/models/{name}"}
-        self._call(f"deletion of {kind} {name}", lambda: self._client.delete(paths[kind], cast_to=object))
+        self._call(
+            f"deletion of {kind} {name}", lambda: self._client.delete(paths[kind], cast_to=type(None))
+        )  # Azure says nothing
 
     def _body(self, request: JobRequest) -> dict[str, object]:
         params = dict(request.params)

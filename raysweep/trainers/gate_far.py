@@ -103,7 +103,7 @@ class FarGate:
         self._ask(methodcaller("release", job_id))
 
     def discard(self, kind: str, name: str) -> bool:
-        """Delete something; False where there is none, or the host cannot."""
+        """Delete something; False where the host does not let go of it."""
         return _is(bool, self._ask(methodcaller("discard", kind, name)))
 
     def deploy(self, name: str, model: str) -> Deployment | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from raysweep import environment
 from raysweep.errors import ConfigError
 from raysweep.trainers.dialects import Dialect
+from raysweep.trainers.host_errors import HostError, No
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -31,11 +32,19 @@ def key_of(dialect: Dialect) -> str:
 def entra_token(scope: str) -> Callable[[], str]:
     """What makes tokens for a scope, fresh ones when they run out; raises ConfigError without the extra."""
     try:
+        from azure.core.exceptions import AzureError
         from azure.identity import DefaultAzureCredential, get_bearer_token_provider
     except ImportError as error:
         raise ConfigError("trainer.identity: entra wants the extra: pip install 'raysweep[azure]'") from error
     provider: Callable[[], str] = get_bearer_token_provider(DefaultAzureCredential(), scope)
-    return provider
+
+    def token() -> str:
+        try:
+            return provider()
+        except AzureError as error:
+            raise HostError(f"a token for {scope}", No.KEY, f"{type(error).__name__}: {error}") from None
+
+    return token
 
 
 def sdk_client(dialect: Dialect, credential: Credential) -> "OpenAI":

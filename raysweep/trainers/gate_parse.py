@@ -36,6 +36,7 @@ def job(found: "FineTuningJob", dialect: Dialect) -> HostedJob:
         status=status,
         is_final=status in dialect.final_states,
         created_at_s=float(found.created_at or 0),
+        finished_at_s=float(found.finished_at) if found.finished_at else None,
         model=found.fine_tuned_model or None,
         error_code=(found.error.code or "") if found.error else "",
         error=(found.error.message or "") if found.error else "",

@@ -51,7 +51,10 @@ class Meaning:
 
 MEANINGS: Mapping[No, Meaning] = MappingProxyType(
     {
-        No.KEY: Meaning(Fault.ACCOUNT, "put a valid key into the variable that trainer.key_env names"),
+        No.KEY: Meaning(
+            Fault.ACCOUNT,
+            "put a valid key into the variable that trainer.key_env names, or sign in where trainer.identity is entra",
+        ),
         No.FORBIDDEN: Meaning(Fault.ACCOUNT, "give the key's owner the right to fine-tune, or use another account"),
         No.CLOSED: Meaning(Fault.ACCOUNT, "this host trains no more for this account: use another trainer.host"),
         No.NOT_FOUND: Meaning(Fault.HOST, "look at trainer.base_url, and whether the key is of the same project"),

@@ -41,6 +41,7 @@ class HostedJob:
     """In the host's own word."""
     is_final: bool
     created_at_s: float
+    finished_at_s: float | None = None
     model: str | None = None
     """The tuned model's name, once there is one."""
     error_code: str = ""
@@ -194,7 +195,7 @@ class Gate(Protocol):
         ...
 
     def discard(self, kind: str, name: str) -> bool:
-        """Delete a `job`, `file`, `model` or `deployment`; False where there is none, or the host cannot."""
+        """Delete a `job`, `file`, `model` or `deployment`; False where the host does not let go of it."""
         ...
 
     def deploy(self, name: str, model: str) -> Deployment | None:

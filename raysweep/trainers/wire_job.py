@@ -1,15 +1,16 @@
 """One fine-tune at a host: watched, told as evaluations at the ends of epochs, cancelled there."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from raysweep.clock import Clock
-from raysweep.errors import Fault, JobFailed
+from raysweep.errors import Fault, JobFailed, RaysweepError
 from raysweep.jobs import Evaluation, JobSpec, Progress
 from raysweep.trainers import wire_record
-from raysweep.trainers.host_errors import HostError, as_failure, fault_of_job
+from raysweep.trainers.host_errors import HostError, No, as_failure, fault_of_job
 from raysweep.trainers.hosted import Gate, HostedJob, Look, Point
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_begin import Beginning
@@ -18,6 +19,7 @@ from raysweep.trainers.wire_curve import Curve
 from raysweep.trainers.wire_metrics import read_result
 from raysweep.trainers.wire_record import End
 
+_LOG = logging.getLogger(__name__)
 WAIT_S = 0.5
 """Between two asks for a permit; a place in the queue is lost after half a minute of silence."""
 PATIENT_LOOKS = 2
@@ -80,11 +82,15 @@ class WireJob:
                     return progress
 
     def cancel(self) -> None:
-        """At the host; a job that has finished first is finished."""
+        """At the host; a job that has finished first is finished. One that cannot be reached is left to reconcile."""
         if self._end is not None:
             return
         self._cancelled.set()
-        job = self._said(lambda: self._gate.cancel(self.id)) if self.id else None
+        try:
+            job = self._gate.cancel(self.id) if self.id else None
+        except RaysweepError as error:
+            _LOG.warning("job %s could not be cancelled (%s); reconcile tries again", self.id, error)
+            return
         if job is not None and job.has_succeeded:
             self._cancelled.clear()
         elif job is not None and job.is_final:
@@ -104,7 +110,12 @@ class WireJob:
         return told or (self._progress() if self._cancelled.is_set() or not left_s else None)
 
     def _watch(self, timeout_s: float) -> Progress | None:
-        look = self._said(lambda: self._look(timeout_s))
+        try:
+            look = self._look(timeout_s)
+        except HostError as error:
+            if error.no is No.NOT_FOUND:
+                raise JobFailed(f"job {self.id} is not at its host any more", Fault.HOST) from error
+            raise as_failure(error) from error
         self._take_in(look)
         if self._cancelled.is_set():
             return None
