@@ -276,6 +276,32 @@ def test_a_host_can_give_no_metrics_but_checkpoints_oldest_events_first(faulty):
     assert place.client.files.content(job.result_files[0]).read().startswith(b"step,")
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("object", {}), ("null", None), ("nulls", {"code": None, "message": None, "param": None})],
+)
+def test_a_healthy_job_can_have_any_of_the_errors_that_mean_none(faulty, said, expected):
+    place = faulty(host={"healthy_error": said})
+    made = place.create()
+
+    assert expected == raw(place.server, "GET", f"/v1/fine_tuning/jobs/{made.id}").json()["error"]
+    assert place.client.fine_tuning.jobs.retrieve(made.id).id == made.id
+
+
+def test_events_can_come_in_bursts(faulty):
+    place = faulty(host={"burst_s": 1000})
+    now_s = admin(place.server, "POST", "clock", {"advance_s": 0})["now"]
+    place.pass_s(1001 - now_s % 1000)
+    made = place.create()
+    seen = []
+    for _ in range(11):
+        place.pass_s(100)
+        seen.append(len(place.log(made.id)))
+
+    assert 2 == len(set(seen))
+    assert 0 == seen[0]
+
+
 def test_a_list_without_has_more_still_ends(faulty):
     place = faulty(host={"has_more": False})
     made = [place.create(metadata={"trial": "endless"}).id for _ in range(3)]

@@ -164,6 +164,10 @@ class HostFaults(_Section):
     """None: as the dialect has it."""
     metric_events: bool = True
     """False: no events with metrics, only checkpoints, as Nebius had it in 2025."""
+    burst_s: Annotated[float, Field(ge=0)] = 0.0
+    """Events are shown only at every so many seconds, several at once."""
+    healthy_error: Literal["object", "null", "nulls"] | None = None
+    """What a job without error has there: `{}`, null, or an object of nulls. None: as the dialect has it."""
     training_available: bool = True
     """False: creates are answered 403, as by a host that closes down."""
     out_of_credit: bool = False

@@ -57,6 +57,13 @@ class Dialect:
         chosen = self.faults.host.result_encoding
         return not self.is_azure if chosen is None else chosen == "base64"
 
+    @property
+    def healthy_error(self) -> Reply | None:
+        """What a job without an error has in its place."""
+        chosen = self.faults.host.healthy_error or ("null" if self.is_azure else "object")
+        nulls: Reply = {"code": None, "message": None, "param": None}
+        return None if chosen == "null" else nulls if chosen == "nulls" else {}
+
 
 def file_reply(file: StoredFile, now_s: float, dialect: Dialect) -> Reply:
     """A file object."""
@@ -127,8 +134,8 @@ def job_reply(job: Job, dialect: Dialect, *, now_s: float, ends_at_s: float | No
     reply["method"]["supervised"]["hyperparameters"] |= extra
     reply["integrations"] = list(order.integrations)
     reply |= {"user_provided_suffix": order.suffix, "usage_metrics": None, "shared_with_openai": False, "eval_id": None}
-    if job.error is None and not dialect.is_azure:
-        reply["error"] = {}
+    if job.error is None:
+        reply["error"] = dialect.healthy_error
     if dialect.is_azure:
         reply |= {"trainingType": order.training_type, "organization_id": None}
     return reply
@@ -222,16 +229,7 @@ def _number(value: Setting) -> float | Literal["auto"]:
     return float(value) if isinstance(value, int | float) else AUTO
 
 
-_Purpose = Literal[
-    "assistants",
-    "assistants_output",
-    "batch",
-    "batch_output",
-    "fine-tune",
-    "fine-tune-results",
-    "vision",
-    "user_data",
-]
+_Purpose = Literal["assistants", "batch", "fine-tune", "fine-tune-results", "vision", "user_data"]
 
 
 def _purpose(word: str) -> _Purpose:

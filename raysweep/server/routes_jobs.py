@@ -50,7 +50,9 @@ async def resume(call: Call) -> Reply:
 
 async def events(call: Call) -> Reply:
     """GET /fine_tuning/jobs/{id}/events: newest first, or as the dialect has it."""
-    log = list(call.host.book.events(call.part("id")))
+    burst_s, now_s = call.host.faults.host.burst_s, call.host.now_s()
+    shown_until_s = now_s // burst_s * burst_s if burst_s else now_s
+    log = [event for event in call.host.book.events(call.part("id")) if event.created_at_s <= shown_until_s]
     if not call.host.faults.host.metric_events:
         log = [event for event in log if event.kind != "metrics"]
     log = log if call.dialect.is_oldest_first else log[::-1]
