@@ -48,8 +48,10 @@ class Forecast:
     """Every trial costs as much as the dearest, and runs to its end."""
     expected: Total | None
     """The mean of simulated sweeps; None where early stopping goes by values that nobody knows before."""
+    final_usd: float
+    """Of the final scores at most; 0 where there are none."""
     usually_usd: tuple[float, float] = (0.0, 0.0)
-    """Eight in ten simulated sweeps cost as much."""
+    """Between these two lie eight in ten simulated sweeps."""
 
     @property
     def is_paid(self) -> bool:
@@ -58,8 +60,8 @@ class Forecast:
 
     @property
     def least_usd(self) -> float:
-        """Less than this pays for no job whose model is scored in the end."""
-        return (self.cheapest.usd or 0.0) + self.cheapest.final_usd
+        """Less than this pays for no job and its final scores."""
+        return (self.cheapest.usd or 0.0) + min(self.cheapest.final_usd, self.final_usd)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Forecaster:
         )
         cheapest = min(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens))
         if isinstance(self.ready.config.early_stopping, Threshold):
-            return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, None)
+            return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, None, final_usd)
         sweeps = [self._sweep(self.ready.make_pruner(), seed) for seed in range(SIMULATIONS)]
         costs = sorted(sum(self._usd(trial) for trial in trials) + final_usd for trials in sweeps)
         expected = Total(
@@ -92,7 +94,7 @@ class Forecaster:
             None if longest_s is None else statistics.fmean(max(one.ended_s for one in trials) for trials in sweeps),
         )
         usual = (costs[len(costs) // 10], costs[-1 - len(costs) // 10])
-        return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, expected, usual)
+        return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, expected, final_usd, usual)
 
     @property
     def concurrency(self) -> int:

@@ -23,8 +23,8 @@ def plan(config: SweepConfig) -> Iterator[str]:
     if not forecast.is_paid:
         yield "it costs nothing but the machine's time"
         return
-    if forecast.dearest.final_usd and config.final.test:
-        yield f"scoring the best on the test split: up to {money(forecast.dearest.final_usd)} USD, part of both sums"
+    if forecast.final_usd:
+        yield f"scoring the best on the test split: up to {money(forecast.final_usd)} USD, part of both sums"
     yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
     yield _verdict(config.budget.max_usd, forecast)
 

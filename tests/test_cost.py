@@ -88,6 +88,8 @@ def test_a_bill_is_what_the_host_says_it_trained_and_else_what_was_reserved():
     assert bill.training_usd(7) == pytest.approx(1.5)
     assert bill.whole_usd(240_000) == pytest.approx(1.2 + 0.8)
     assert bill.whole_usd(None) == bill.at_most_usd
+    assert bill.so_far_usd(1, is_known=True) == pytest.approx(0.5)
+    assert bill.so_far_usd(1, is_known=False) == bill.at_most_usd
 
 
 @settings(max_examples=300, deadline=None)

@@ -5,14 +5,17 @@ from openai import OpenAI
 from wire_toys import KEY_ENV, MODEL
 
 from raysweep import ledger
+from raysweep.config import WireTrainer
 from raysweep.config.load import parse
 from raysweep.entries import FinalScored, TrialEnded, TrialProposed
 from raysweep.errors import ConfigError
-from raysweep.jobs import Outcome
+from raysweep.jobs import JobSpec, Outcome
 from raysweep.state import SweepState
 from raysweep.sweep import Options, resume_sweep, run_sweep
 from raysweep.testing.processes import ProcessRunner
 from raysweep.testing.server import running_server
+from raysweep.testing.toy_data import TOY_SPLITS, TOY_TASK
+from raysweep.trainers import TrainerRecipe, make_trainer
 from raysweep.trainers.hosted import SWEEP_TAG
 
 TRIALS = 8
@@ -128,3 +131,34 @@ def test_a_confirmed_plan_is_its_own_budget(paid):
     (line,) = [line for line in config.splitlines() if "max_usd" in line]
     check_every_entry(found.folder, float(line.partition(":")[2]))
     assert 2 == len(found.state.trials)
+
+
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [(("--queue-s", "60"), 0.0), (("--epoch-s", "1000"), 1.0)],
+    ids=["it waits in the queue", "it trains, and nobody has seen a step yet"],
+)
+def test_a_job_that_has_shown_no_step_costs_nothing_only_while_it_surely_does_not_train(
+    options, share, tmp_path, monkeypatch
+):
+    with running_server(*options) as server:
+        monkeypatch.setenv(KEY_ENV, server.key)
+        settings = WireTrainer(
+            kind="wire",
+            host="raysweep",
+            base_url=server.base_url,
+            key_env=KEY_ENV,
+            model=MODEL,
+            prices=PRICES,
+            polls={"shortest_s": 0.05, "longest_s": 0.1},
+        )
+        trainer = make_trainer(TrainerRecipe(settings, TOY_TASK))
+        data = trainer.prepare(TOY_SPLITS)
+        params = {name: doc.default for name, doc in trainer.describe().params.items()}
+        spec = JobSpec("abcd1234", 0, 1, {**params, "n_epochs": 2}, 0, tmp_path, (1.0, 2.0))
+
+        job = trainer.submit(spec, data)
+        told = [job.advance(0.5) for _ in range(2)][-1]
+        job.cancel()
+
+        assert share * trainer.estimate(spec, data).usd == told.usd

@@ -34,6 +34,8 @@ class Bill:
     n_epochs: float
     scoring: Usage = Usage()  # noqa: RUF009  # frozen
     """Of the finished model on the validation split, at most."""
+    free_states: frozenset[str] = frozenset()
+    """The host's words for a job that does not train."""
 
     @property
     def at_most_usd(self) -> float:
@@ -43,6 +45,10 @@ class Bill:
     def training_usd(self, epochs: float) -> float:
         """For so much of it."""
         return self.prices.usd(Usage(min(epochs, self.n_epochs) * self.tokens_per_epoch))
+
+    def so_far_usd(self, epochs: float, *, is_known: bool) -> float:
+        """By the share that was done; where nobody knows how far it has come, all of it."""
+        return self.training_usd(epochs) if is_known else self.at_most_usd
 
     def whole_usd(self, trained_tokens: int | None) -> float:
         """Of a job that has ended well; None: the host does not say what it has trained."""

@@ -51,7 +51,8 @@ class Costs:
             return None
         prompt = prompt_of(spec.params)
         scoring = self._scoring(splits, "validation", prompt) if self._is_scored else Usage()
-        return Bill(prices, self._tokens(splits, prompt), spec.evaluate_at[-1], scoring)
+        tokens = self._tokens(splits, prompt)
+        return Bill(prices, tokens, spec.evaluate_at[-1], scoring, self._dialect.waiting_states)
 
     @property
     def _can_answer(self) -> bool:

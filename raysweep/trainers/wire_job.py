@@ -55,12 +55,10 @@ class WireJob:
         self._size = size
         self._scorer = scorer
         self._clock = clock
-        self._bill = size.bill
         self._curve = Curve(n_epochs=round(spec.evaluate_at[-1]), n_train=size.n_train, batch_size=size.batch_size)
         self._n_told = spec.n_evaluations
-        self._told: list[Evaluation] = []
         self._version, self._n_points, self._n_late = 0, 0, 0
-        self._is_filled = False
+        self._is_filled, self._status = False, ""
         self._end = beginning.record.end
         self.id = beginning.record.job_id
         self._cancelled = threading.Event()
@@ -130,7 +128,7 @@ class WireJob:
         return self._gate.watch(self.id, version=self._version, n_points=self._n_points, timeout_s=timeout_s)
 
     def _take_in(self, look: Look) -> None:
-        self._version, self._n_points = look.version, look.n_points
+        self._version, self._n_points, self._status = look.version, look.n_points, look.job.status
         self._curve.add(look.points)
         if look.is_read_out:
             self._curve.settle()
@@ -157,7 +155,6 @@ class WireJob:
     def _tell(self, evaluation: Evaluation) -> Evaluation:
         self._n_told += 1
         self._n_late = 0
-        self._told.append(evaluation)
         return evaluation
 
     def _ended(self, job: HostedJob) -> Progress | None:
@@ -172,9 +169,9 @@ class WireJob:
         self._gate.release(job.id)
         if job.error_code or job.status == "failed":
             words = job.error or job.error_code or "the host does not say why"
-            raise JobFailed(
-                f"job {job.id} failed at its host: {words}", fault_of_job(job.error_code, words), self._usd()
-            )
+            fault = fault_of_job(job.error_code, words)
+            usd = 0.0 if fault is Fault.DATA and not self._curve.last_step else self._usd()  # refused before training
+            raise JobFailed(f"job {job.id} failed at its host: {words}", fault, usd)
         raise JobFailed(f"job {job.id}: {job.status} at the host", Fault.HOST, self._usd())
 
     def _fill(self, job: HostedJob) -> None:
@@ -205,7 +202,7 @@ class WireJob:
             evaluations.append(self._evaluation(epoch, point))
         tokens = max(job.trained_tokens or 0, evaluations[-1].trained_tokens)
         last = replace(evaluations[-1], trained_tokens=tokens, metrics={**evaluations[-1].metrics, **scores})
-        usd = self._bill.whole_usd(job.trained_tokens) if self._bill else None
+        usd = self._size.bill.whole_usd(job.trained_tokens) if self._size.bill else None
         self._end = End(note, tokens, (*evaluations[:-1], last), usd)
         record = replace(self._beginning.record, end=self._end)
         wire_record.save(self._spec.folder, record)
@@ -238,8 +235,11 @@ class WireJob:
         return Progress(epoch, round(epoch * self._size.tokens), evaluation, usd=self._usd(epoch))
 
     def _usd(self, epoch: float = 0.0) -> float | None:
-        """What it has cost so far: by the share of its steps that it has done."""
-        return self._bill.training_usd(max(epoch, self._curve.epoch())) if self._bill else None
+        """What it has cost so far, as far as its steps tell; before any, all of it unless it surely does not train."""
+        bill, is_made = self._size.bill, bool(self.id)
+        is_idle = self._status in bill.free_states if bill and is_made else not self._beginning.record.is_creating
+        is_known = bool(epoch or self._curve.last_step or is_idle)
+        return bill.so_far_usd(max(epoch, self._curve.epoch()), is_known=is_known) if bill else None
 
     def _said(self, call: Callable[[], Made]) -> Made:
         try:
