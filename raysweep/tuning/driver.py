@@ -226,7 +226,7 @@ class Driver:
             words = f"trial {trial}: {failure.reason}; every trial would fail so: mend the data and begin anew"
             self.abort(RaysweepError(words))
         elif failure.fault is Fault.ACCOUNT:
-            self.interrupt_trial(trial, None, failure.reason, is_job_over=is_job_over)
+            self._lose(trial, None, failure.reason, is_job_over=is_job_over)
             self.abort(RaysweepError(f"trial {trial}: {failure.reason}"))
         else:
             self._lose(trial, failure.fault, failure.reason, is_job_over=is_job_over)
