@@ -24,8 +24,8 @@ from raysweep.trainers.wire_data import chat_file, uploaded
 from raysweep.trainers.wire_record import Record
 
 __all__ = ["fine_tuning_server"]
-LOST_REPLY = {"calls": [{"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_reply"}]}
-LOST_CALL = {"calls": [{"on": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_call"}]}
+LOST_REPLY = {"calls": [{"call": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_reply"}]}
+LOST_CALL = {"calls": [{"call": "POST /fine_tuning/jobs", "nth": [1], "kind": "lost_call"}]}
 
 
 class Scene:
@@ -124,7 +124,7 @@ def test_a_lost_reply_is_adopted_even_where_the_lag_is_unknown(make_scene):
 
 
 def test_a_refused_create_leaves_no_doubt(make_scene):
-    answer = {"on": "POST /fine_tuning/jobs", "kind": "answer", "status": 400, "code": "invalid_value"}
+    answer = {"call": "POST /fine_tuning/jobs", "kind": "answer", "status": 400, "code": "invalid_value"}
     scene = make_scene({"calls": [answer]})
     begun = scene.beginning()
 

@@ -40,7 +40,7 @@ def test_a_sweep_prunes_at_the_server_and_scores_the_best(fine_tuning_server, mo
 
 
 def test_a_lost_create_is_adopted_and_never_made_twice(fine_tuning_server, monkeypatch, synthetic):
-    lost = {"on": "POST /fine_tuning/jobs", "nth": [1, 3], "kind": "lost_reply"}
+    lost = {"call": "POST /fine_tuning/jobs", "nth": [1, 3], "kind": "lost_reply"}
     server = fine_tuning_server("--epoch-s", "0.1", faults={"calls": [lost], "host": {"listing_lag_s": 1.0}})
     export(monkeypatch, server)
 
@@ -52,7 +52,7 @@ def test_a_lost_create_is_adopted_and_never_made_twice(fine_tuning_server, monke
 
 @pytest.mark.parametrize("filtered", ["ignored", "empty"])
 def test_a_dead_filter_costs_no_second_job(fine_tuning_server, monkeypatch, synthetic, filtered):
-    lost = {"on": "POST /fine_tuning/jobs", "nth": [2], "kind": "lost_reply"}
+    lost = {"call": "POST /fine_tuning/jobs", "nth": [2], "kind": "lost_reply"}
     server = fine_tuning_server("--epoch-s", "0.1", faults={"calls": [lost], "host": {"metadata_filter": filtered}})
     export(monkeypatch, server)
 
@@ -146,18 +146,18 @@ def test_each_fault_of_a_job_ends_as_it_should(fine_tuning_server, monkeypatch, 
 
 def test_storms_are_waited_out(fine_tuning_server, monkeypatch, synthetic):
     storm = [
-        {"on": "GET /fine_tuning/jobs", "nth": [2, 3, 4], "kind": "answer", "status": 503},
+        {"call": "GET /fine_tuning/jobs", "nth": [2, 3, 4], "kind": "answer", "status": 503},
         {
-            "on": "POST /fine_tuning/jobs",
+            "call": "POST /fine_tuning/jobs",
             "nth": [1],
             "kind": "answer",
             "status": 429,
             "code": "rate_limit_exceeded",
             "retry_after_s": 1,
         },
-        {"on": "GET /fine_tuning/jobs/*/events", "nth": [2, 3], "kind": "not_json", "status": 502},
-        {"on": "POST /chat/completions", "nth": [2, 5], "kind": "answer", "status": 500},
-        {"on": "POST /files", "nth": [1], "kind": "lost_call"},
+        {"call": "GET /fine_tuning/jobs/*/events", "nth": [2, 3], "kind": "not_json", "status": 502},
+        {"call": "POST /chat/completions", "nth": [2, 5], "kind": "answer", "status": 500},
+        {"call": "POST /files", "nth": [1], "kind": "lost_call"},
     ]
     server = fine_tuning_server("--epoch-s", "0.2", faults={"calls": storm})
     export(monkeypatch, server)
@@ -183,7 +183,7 @@ def test_a_cancel_reaches_the_server_within_two_seconds(fine_tuning_server, monk
 
 
 def test_the_key_stands_nowhere_in_the_sweep(fine_tuning_server, monkeypatch, synthetic, caplog):
-    wrong = {"on": "GET /fine_tuning/jobs/*/events", "nth": [1], "kind": "not_json", "status": 502}
+    wrong = {"call": "GET /fine_tuning/jobs/*/events", "nth": [1], "kind": "not_json", "status": 502}
     server = fine_tuning_server(
         "--epoch-s", "0.1", faults={"calls": [wrong], "jobs": [{"kind": "nan_loss", "nth": [1]}]}
     )
