@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from wire_toys import FAST, KEY_ENV, MODEL, export, run
+from wire_toys import FAST, FREE, KEY_ENV, MODEL, export, run
 
 from raysweep.clock import RealClock
 from raysweep.config import WireTrainer
@@ -34,6 +34,7 @@ def section(server, **changes):
     given = {
         "kind": "wire",
         "host": "azure",
+        "prices": FREE,
         "base_url": f"{root(server)}/openai/v1/",
         "key_env": KEY_ENV,
         "model": MODEL,

@@ -9,6 +9,8 @@ from raysweep.testing.processes import ProcessRunner
 
 KEY_ENV = "RAYSWEEP_TEST_HOST_KEY"
 MODEL = "gpt-4.1-mini-2025-04-14"
+FREE = dict.fromkeys(("training_usd_per_million", "input_usd_per_million", "output_usd_per_million"), 0.0)
+"""Prices for a paid host's dialect, spoken by a server that costs nothing."""
 FAST = {"shortest_s": 0.05, "longest_s": 0.2}
 
 
