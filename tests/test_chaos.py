@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from scripted_sweep import at, proposed, started
 
 from raysweep.config.load import load_config, parse
-from raysweep.entries import Evaluated, SweepEnded, TrialEnded
+from raysweep.entries import Evaluated, JobAccepted, SweepEnded, TrialEnded
 from raysweep.folder import CONFIG_NAME
 from raysweep.frames import evaluations_table, trials_table
 from raysweep.jobs import Outcome
 from raysweep.preflight import make_ready
+from raysweep.server.records import Job, Order, Status
 from raysweep.state import fold
 from raysweep.sweep import Options, run_sweep
 from raysweep.testing.chaos import Stage, summary
@@ -23,7 +25,8 @@ from raysweep.testing.chaos_check import (
     same_results,
     tables_are_the_ledgers,
 )
-from raysweep.testing.chaos_host import FolderHost, host_is_clear
+from raysweep.testing.chaos_host import FolderHost, host_is_clear, jobs_are_the_ledgers
+from raysweep.testing.chaos_misfortune import FAILURES, NAMES, NEEDS_CURVES
 from raysweep.testing.chaos_progress import Progress
 from raysweep.testing.chaos_schedule import OF_THE_DRIVER, Action, Place, Pruning, Schedule, Strike, make_schedule
 from raysweep.testing.chaos_settings import settings, write_reviews
@@ -78,10 +81,61 @@ def test_two_hundred_schedules_hold_all_that_is_promised():
     actions = [strike.action for one in made for strike in one.strikes]
     assert len(with_ray) >= 30
     assert sum(action in (Action.NODE, Action.HEAD) for action in actions) >= 5
-    assert set(Action) == set(actions)
+    assert {*Action} - {Action.SERVER} == set(actions)
     assert all(actions.count(action) >= 20 for action in (*OF_THE_DRIVER, Action.ACTOR))
     assert all(sum(one.sweep.pruning is pruning for one in made) >= 40 for pruning in Pruning)
     assert all(one.sweep.search == "random" for one in made if one.sweep.pruning is Pruning.ASHA)
+
+
+def test_three_hundred_schedules_at_the_wire_hold_every_misfortune():
+    made = schedules(300, trainer="wire")
+
+    assert sum(one.place is not Place.PROCESSES for one in made) >= 30
+    assert set(Action) == {strike.action for one in made for strike in one.strikes}
+    assert {*NAMES} == {name for one in made for name in one.misfortunes}
+    assert {*FAILURES, ""} == {one.sweep.failure for one in made}
+    assert not any(
+        NEEDS_CURVES & {*one.misfortunes} for one in made if one.sweep.pruning is not Pruning.NONE
+    )  # nothing can be pruned by a curve that nobody sees
+
+
+def test_a_sweep_at_a_server_that_misbehaves_and_dies_ends_like_an_undisturbed_one(tmp_path):
+    sweep = replace(sweep_of(Pruning.NONE), n_trials=3, concurrency=2, has_host=False, has_failure=False)
+    strikes = (Strike(Action.SERVER, "JobAccepted", 1, 0.1), Strike(Action.SIGKILL, "Evaluated", 2, 0.0))
+    schedule = Schedule(SEED, 0, sweep, Place.PROCESSES, strikes, ("lost create", "filter empty"))
+
+    with Stage(tmp_path, "wire") as stage:
+        result = stage.play(schedule)
+
+    assert [] == result.problems
+    assert 2 == result.played.struck.total()
+
+
+def test_jobs_at_a_server_that_the_ledger_does_not_explain_are_found():
+    asked = [replace(proposed(trial), key=f"abcd1234-{trial:04d}-1") for trial in (0, 1)]
+    again = replace(proposed(0, 3), attempt=2, key="abcd1234-0000-2")
+    entries = [started(2), *asked, JobAccepted(at(1), 0, 1, "ftjob-1", "here"), again]
+
+    def said(*jobs):
+        return list(jobs_are_the_ledgers(jobs, entries))
+
+    good = job_at_server("ftjob-1", "abcd1234-0000-1", 1.0, 5.0)
+    assert [] == said(good)
+    assert ["ftjob-1: accepted, but not at the host"] == said()
+    assert "abcd1234-0000-1: 2 jobs at the host" in said(good, job_at_server("ftjob-2", "abcd1234-0000-1", 6.0, 7.0))
+    assert "abcd1234-0005-1: a job at the host that no attempt asked for" in said(
+        good, job_at_server("ftjob-2", "abcd1234-0005-1", 1.0, 2.0)
+    )
+    running = said(good, job_at_server("ftjob-2", "abcd1234-0001-1", 1.0, None))
+    assert ["ftjob-2: running at the host, at the end"] == running
+    twice = said(good, job_at_server("ftjob-2", "abcd1234-0000-2", 3.0, 9.0))
+    assert "abcd1234-0000: ftjob-1 and ftjob-2 were alive at the same time" in twice
+
+
+def job_at_server(job_id, key, created_at_s, finished_at_s):
+    order = Order("base", "file-1", 0, {}, metadata={"raysweep_sweep": "abcd1234", "raysweep_key": key})
+    status = Status.RUNNING if finished_at_s is None else Status.SUCCEEDED
+    return Job(job_id, 1, created_at_s, order, status, finished_at_s=finished_at_s)
 
 
 def struck(index, pruning, *strikes, **sweep):

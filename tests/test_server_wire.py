@@ -375,9 +375,14 @@ def test_a_model_can_be_looked_at_and_deleted(ours):
     base = ours.client.models.retrieve(MODEL)
 
     assert job.fine_tuned_model == ours.client.models.retrieve(job.fine_tuned_model).id
-    assert "2027-01-14" == base.shutdown_date
+    assert base.shutdown_date is None
     assert ours.client.models.delete(job.fine_tuned_model).deleted
     assert 404 == refused(ours.client.models.retrieve, job.fine_tuned_model).status_code
+
+
+def test_a_host_that_closes_down_says_so_of_its_models():
+    with running_server("--shutdown-date", "2031-05-01") as server, client_of(server) as client:
+        assert "2031-05-01" == client.models.retrieve(MODEL).shutdown_date
 
 
 @pytest.mark.parametrize("wait_s", [0, 5, 15])

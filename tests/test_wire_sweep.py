@@ -50,6 +50,16 @@ def test_a_lost_create_is_adopted_and_never_made_twice(fine_tuning_server, monke
     assert sorted(trial.proposed.key for trial in results.state.trials.values()) == sorted(keys(server))
 
 
+def test_a_model_that_was_shut_down_is_refused_before_anything_is_spent(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--shutdown-date", "2026-01-01")
+    export(monkeypatch, server)
+
+    with pytest.raises(ConfigError, match=r"trainer\.model: .* was shut down on 2026-01-01"):
+        run(server, synthetic)
+
+    assert [] == jobs(server)
+
+
 @pytest.mark.parametrize("filtered", ["ignored", "empty"])
 def test_a_dead_filter_costs_no_second_job(fine_tuning_server, monkeypatch, synthetic, filtered):
     lost = {"call": "POST /fine_tuning/jobs", "nth": [2], "kind": "lost_reply"}

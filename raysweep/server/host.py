@@ -1,7 +1,7 @@
 """The host as its clients meet it: files, jobs, models, deployments; each call sees the jobs as they are by then."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from secrets import randbelow
 
@@ -29,7 +29,9 @@ class HostSettings:
 
     rules: Rules = field(default_factory=Rules)
     limits: Limits = field(default_factory=Limits)
-    bases: Mapping[str, str | None] = field(default_factory=lambda: BASES)
+    bases: Sequence[str] = BASES
+    shutdown_date: str | None = None
+    """On which all bases, and what was made of them, are shut down; a host that closes says so of its models."""
     organization: str = "raysweep"
     validation_s: float = 0.0
     queue_s: float = 0.0

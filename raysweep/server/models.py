@@ -1,20 +1,14 @@
 """The host's models: the bases that it tunes, and what its jobs have left."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from raysweep.server.records import TunedModel
 from raysweep.server.refusal import bad, no_such_model
 from raysweep.server.store import Store
 
-BASES: Mapping[str, str | None] = {
-    "gpt-4.1-2025-04-14": "2027-01-14",
-    "gpt-4.1-mini-2025-04-14": "2027-01-14",
-    "gpt-4o-2024-08-06": "2027-01-14",
-    "gpt-4o-mini-2024-07-18": "2027-01-14",
-    "smollm2-135m": None,
-}
-"""Names that can be tuned, with the day on which OpenAI shuts them down (its deprecations page, 2026)."""
+BASES = ("gpt-4.1-2025-04-14", "gpt-4.1-mini-2025-04-14", "gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "smollm2-135m")
+"""Names that can be tuned."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +22,7 @@ class Found:
 class Models:
     """All models, by name."""
 
-    def __init__(self, store: Store, bases: Mapping[str, str | None]) -> None:
+    def __init__(self, store: Store, bases: Sequence[str]) -> None:
         self.bases = bases
         self._store = store
         self._tuned = {model.name: model for model in store.load(TunedModel)}

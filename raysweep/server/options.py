@@ -55,6 +55,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
                 requests_per_minute=parsed.requests_per_minute,
             ),
             deploy_s=parsed.deploy_s,
+            shutdown_date=parsed.shutdown_date,
             validation_s=parsed.validation_s,
             queue_s=parsed.queue_s,
         ),
@@ -76,6 +77,7 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     add("--until-eof", action="store_true", help="end when standard input does: with the process that started it")
     add("--azure", action="store_true", help="speak as Azure OpenAI does")
     add("--no-strict", action="store_true", help="take LoRA hyperparameters too, which closed hosts refuse")
+    add("--shutdown-date", metavar="YYYY-MM-DD", help="the day on which models are shut down (default: none)")
     add("--faults", type=Path, metavar="FILE", help="YAML or JSON of what is to go wrong; see docs/server.md")
 
 

@@ -65,8 +65,7 @@ async def chat(call: Call) -> Reply:
 def _reply(call: Call, found: Found) -> Reply:
     owner = call.host.settings.organization if found.tuned else "system"
     created_s = found.tuned.created_at_s if found.tuned else 1_700_000_000
-    base = found.tuned.base if found.tuned else found.name
-    date = call.host.models.bases.get(base)
+    date = call.host.settings.shutdown_date
     return model_reply(found.name, created_s=created_s, owner=owner, shutdown_date=date)
 
 
