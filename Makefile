@@ -43,7 +43,9 @@ bench: setup
 # Sweeps of real processes, struck at random, resumed, and compared with the same left alone; ONLY=index plays one again.
 TRAINER ?= synthetic
 SEED ?= 0
-N ?= $(if $(filter synthetic,$(TRAINER)),200,12)
+N ?= $(or $(N_$(TRAINER)),12)
+N_synthetic := 200
+N_wire := 300
 
 chaos: setup
 	$(BIN)/python -m raysweep.testing.chaos --trainer $(TRAINER) --n $(N) --seed $(SEED) $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -14,7 +14,8 @@ from raysweep.trainers import TrainerRecipe, make_trainer
 
 @pytest.fixture(scope="module")
 def server():
-    with running_server("--epoch-s", "0.3", "--running", "50") as one:
+    with running_server("--epoch-s", "0.3", "--running", "50") as one, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY_ENV, one.key)  # for all tests: their processes are forked from one that lives as long
         yield one
 
 
@@ -25,8 +26,7 @@ class TestWire(TrainerConformance):
     preload = ("pytest", "openai.resources", "raysweep.trainers.gate", "sklearn.metrics")
 
     @pytest.fixture(autouse=True)
-    def _host(self, server, monkeypatch):
-        monkeypatch.setenv(KEY_ENV, server.key)
+    def _host(self, server):
         self.recipe = TrainerRecipe(
             Settings(
                 kind="wire",
