@@ -84,8 +84,8 @@ class Nursery:
             # In a session of its own, so that a Ctrl-C at the terminal is its maker's alone.
             self._process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)
         link = Connection(os.dup(self._control.fileno()))
-        link.send((list(sys.path), self._modules))
-        link.close()
+        with link, suppress(OSError):  # one that was killed already makes no child, and whoever asks for one hears it
+            link.send((list(sys.path), self._modules))
 
 
 def tend() -> None:
