@@ -3,12 +3,10 @@
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import assert_never
 
-from raysweep import assets
 from raysweep.config import SweepConfig
-from raysweep.dataset import DataSettings, Loaded, load
+from raysweep.dataset import Loaded
 from raysweep.dimensions import (
     Branch,
     Choice,
@@ -25,20 +23,17 @@ from raysweep.dimensions import (
 )
 from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, ParamDoc, Trainer
+from raysweep.loading import load_rows
 from raysweep.own_metrics import with_own_metrics
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
-from raysweep.rules import SETTINGS, Policy
 from raysweep.search.chosen import chosen_proposer
 from raysweep.search.propose import Proposer
 from raysweep.search.prune import Pruner
 from raysweep.space import Space
-from raysweep.task import Task, TaskKind, words_of
+from raysweep.task import Task, words_of
 from raysweep.trainers import TrainerRecipe, make_trainer
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.views.plugin import load_recorders
-
-ASSET = "asset:"
-"""What a data source that is an asset begins with."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ def make_ready(config: SweepConfig) -> Ready:
 
     Raises InputError, which names the setting, the value and the remedy.
     """
-    loaded = load(_data_settings(config), _task(config))
+    loaded = load_rows(config)
     loaded = replace(loaded, task=with_own_metrics(loaded.task, config, loaded.splits.validation))
     recipe = TrainerRecipe(config.trainer, loaded.task)
     trainer = make_trainer(recipe)
@@ -128,51 +123,6 @@ def searched_values(space: Mapping[str, Dimension], name: str) -> tuple[ParamVal
     """The possible values of a param wherever it stands in the space; none where it does not."""
     found = [one for other, _, one in _dimensions(space, "space") if other == name]
     return tuple(dict.fromkeys(value for one in found for value in possible_values(one)))
-
-
-def _task(config: SweepConfig) -> Task | TaskKind:
-    kind = TaskKind(config.task.kind)
-    if config.task.labels is None:
-        if config.task.values is not None:
-            raise ConfigError("task.values: numbers without task.labels; name the labels they belong to")
-        return kind
-    try:
-        return Task(kind, config.task.labels, config.task.values or ())
-    except ValueError as error:
-        raise ConfigError(f"task: {error}") from error
-
-
-def _data_settings(config: SweepConfig) -> DataSettings:
-    data = config.data
-    policies = data.model_dump(include=set(SETTINGS.values()))
-    return DataSettings(
-        source=_path(data.source),
-        train=_path(data.train),
-        validation=_path(data.validation),
-        test=_path(data.test),
-        prompt=data.prompt,
-        completion=data.completion,
-        messages=data.messages,
-        group=data.group,
-        sizes=(data.split.train, data.split.validation, data.split.test),
-        seed=data.split.seed,
-        stratify=data.split.stratify,
-        policies={rule: Policy(policies[setting]) for rule, setting in SETTINGS.items()},
-        min_words=data.min_words,
-        max_words=data.max_words,
-        max_chars=data.max_chars,
-    )
-
-
-def _path(source: str | None) -> Path | None:
-    if source is None:
-        return None
-    if source.startswith(ASSET):
-        return assets.path(source.removeprefix(ASSET))
-    try:
-        return Path(source).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"data: {source}: {error}") from error
 
 
 def _dimensions(dimensions: Mapping[str, Dimension], place: str) -> Iterator[tuple[str, str, Dimension]]:

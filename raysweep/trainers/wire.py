@@ -21,8 +21,9 @@ from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
 from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, questions, tokens_of, uploaded
-from raysweep.trainers.wire_job import HOST_METRICS, Size, WireJob
+from raysweep.trainers.wire_job import Size, WireJob
 from raysweep.trainers.wire_labels import Reading, read
+from raysweep.trainers.wire_metrics import HOST_METRICS
 from raysweep.trainers.wire_params import check_params, wire_params
 
 CPUS = 0.05

@@ -16,7 +16,7 @@ from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_bill import Bill
 from raysweep.trainers.wire_curve import Curve
-from raysweep.trainers.wire_metrics import read_result
+from raysweep.trainers.wire_metrics import metrics_of, read_result
 from raysweep.trainers.wire_record import End
 
 _LOG = logging.getLogger(__name__)
@@ -218,16 +218,7 @@ class WireJob:
         return Progress(epoch, end.trained_tokens, evaluation, is_final, end.model if is_final else None, end.usd)
 
     def _evaluation(self, epoch: float, point: Point | None) -> Evaluation:
-        known = point or Point(0)
-        metrics = {
-            "val_loss": known.valid_loss if known.full_valid_loss is None else known.full_valid_loss,
-            "train_loss": known.train_loss,
-            "host_valid_loss": known.valid_loss,
-            "host_train_mean_token_accuracy": known.train_accuracy,
-            "host_valid_mean_token_accuracy": known.valid_accuracy,
-            "host_full_valid_mean_token_accuracy": known.full_valid_accuracy,
-        }
-        made = {name: value for name, value in metrics.items() if value is not None or name == "val_loss"}
+        made = metrics_of(point or Point(0))
         return Evaluation(epoch, round(epoch * self._size.n_train), round(epoch * self._size.tokens), made)
 
     def _progress(self, evaluation: Evaluation | None = None) -> Progress:
@@ -246,16 +237,3 @@ class WireJob:
             return call()
         except HostError as error:
             raise as_failure(error) from error
-
-
-HOST_METRICS = frozenset(
-    {
-        "val_loss",
-        "train_loss",
-        "host_valid_loss",
-        "host_train_mean_token_accuracy",
-        "host_valid_mean_token_accuracy",
-        "host_full_valid_mean_token_accuracy",
-    }
-)
-"""What a host tells of a job at the ends of epochs."""

@@ -104,3 +104,29 @@ def _number(value: object) -> float | None:
 def _measured(value: object) -> float | None:
     number = _number(value)
     return None if number is not None and number < 0 else number
+
+
+def metrics_of(point: Point) -> dict[str, float | None]:
+    """A point as an evaluation's metrics; `val_loss` is always there, the whole validation file's where it is known."""
+    metrics = {
+        "val_loss": point.valid_loss if point.full_valid_loss is None else point.full_valid_loss,
+        "train_loss": point.train_loss,
+        "host_valid_loss": point.valid_loss,
+        "host_train_mean_token_accuracy": point.train_accuracy,
+        "host_valid_mean_token_accuracy": point.valid_accuracy,
+        "host_full_valid_mean_token_accuracy": point.full_valid_accuracy,
+    }
+    return {name: value for name, value in metrics.items() if value is not None or name == "val_loss"}
+
+
+HOST_METRICS = frozenset(
+    {
+        "val_loss",
+        "train_loss",
+        "host_valid_loss",
+        "host_train_mean_token_accuracy",
+        "host_valid_mean_token_accuracy",
+        "host_full_valid_mean_token_accuracy",
+    }
+)
+"""What a host tells of a job at the ends of epochs."""
