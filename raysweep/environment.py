@@ -8,6 +8,10 @@ SERVER_KEY = "RAYSWEEP_SERVER_API_KEY"
 """Holds the key that `raysweep serve` lets calls in with."""
 
 
+SECRETS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+"""How variables that hold secrets are called."""
+
+
 def cache_folder() -> Path:
     """Where assets and caches live: $RAYSWEEP_CACHE, else ~/.cache/raysweep."""
     chosen = os.environ.get("RAYSWEEP_CACHE")
@@ -20,8 +24,9 @@ def server_key() -> str | None:
 
 
 def with_server_key(key: str) -> dict[str, str]:
-    """This process's variables, for a child that is a local server with that key."""
-    return {**os.environ, SERVER_KEY: key}
+    """This process's variables but other services' secrets, for a child that is a local server with that key."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().endswith(SECRETS)}
+    return {**kept, SERVER_KEY: key}
 
 
 def mark(name: str, value: str) -> None:
@@ -30,8 +35,11 @@ def mark(name: str, value: str) -> None:
 
 
 def secret(name: str) -> str | None:
-    """The value of the variable that the settings name for a key; None where it is not set, or empty."""
-    return os.environ.get(name) or None
+    """The value of the variable that the settings name for a key, without blanks around it; None where there is none.
+
+    A line's end that came along from a file would be an illegal header, and its complaint would show the key.
+    """
+    return os.environ.get(name, "").strip() or None
 
 
 def ray_address() -> str | None:

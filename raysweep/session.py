@@ -2,26 +2,28 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from raysweep import baseline, own_metrics, requests
+from raysweep import own_metrics, requests
 from raysweep.clock import Clock
 from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
-from raysweep.entries import ALL_ENDED, Entry, FinalScored, SweepEnded, SweepResumed, SweepStarted
+from raysweep.entries import ALL_ENDED, Entry, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
+from raysweep.finals import Finals
 from raysweep.jobs import DataRefs, JobSpec, Outcome
 from raysweep.plan import evaluation_points
 from raysweep.preflight import Ready
 from raysweep.reconcile import reconcile
 from raysweep.recorder import Recorder
-from raysweep.scoring import score
+from raysweep.scoring import Prediction
 from raysweep.search.history import History, Suggestion
 from raysweep.search.prune import Pruner
+from raysweep.state import TrialState
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.purse import Means
 from raysweep.tuning.replay import replay
@@ -31,6 +33,8 @@ from raysweep.tuning.signals import signals
 
 _LOG = logging.getLogger(__name__)
 
+SETTLE_S = (2.0, 10.0, 0.0)
+"""The waits between tries to settle things with a host that does not answer."""
 ORDERED_LAG = 4
 """Asks behind which an ordered search waits for results, in units of the concurrency."""
 MAX_SEED = 2**31 - 1
@@ -61,7 +65,7 @@ class Session:
         driver = self._driver()
         with signals(driver.interrupt):
             self.recorder.record(self._resumed() if self.past else self._started())
-            problems = self._reconcile(is_over=False) if self.past else ()
+            problems = self._settled() if self.past else ()
             replay(driver, self.past, self.ready.space.project)
             try:
                 self._run_trials(driver)
@@ -71,6 +75,8 @@ class Session:
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
+            if problems or driver.signal:  # whoever scored may have been killed, and left a deployment
+                problems += self._reconcile(is_over=True)
             signal = None if self._is_all_done else driver.signal  # one that came too late has interrupted nothing
             end_reason = ALL_ENDED if driver.signal and not signal else driver.end_reason or ALL_ENDED
             reason = "; ".join(dict.fromkeys([end_reason, *problems]))
@@ -97,6 +103,19 @@ class Session:
     def _static(self) -> Static:
         return Static(self.ready.recipe, self.data)
 
+    def _settled(self) -> tuple[str, ...]:
+        """Make host and ledger agree before anything new is made there; raises RaysweepError where that fails for good.
+
+        A further attempt beside a job that could not be cancelled would be paid twice.
+        """
+        problems: tuple[str, ...] = ()
+        for wait_s in SETTLE_S:
+            problems = self._reconcile(is_over=False)
+            if not problems:
+                return ()
+            self.clock.sleep_s(wait_s)
+        raise RaysweepError(f"{'; '.join(problems)}; nothing new is made there before that is settled")
+
     def _reconcile(self, *, is_over: bool) -> tuple[str, ...]:
         done = reconcile(self.ready.trainer, self.sweep_id, lambda: self.recorder.state, self.clock, is_over=is_over)
         for cancelled in done.cancelled:
@@ -106,52 +125,28 @@ class Session:
         return done.problems
 
     def _score_finals(self, driver: Driver) -> tuple[str, ...]:
-        """Score the best and the baseline on rows that ranked nothing, unless a signal came; what failed, in words."""
-        steps: tuple[Callable[[], None], ...] = (lambda: self._score_best(driver), self._score_baseline)
-        problems: list[str] = []
-        for step in steps:
-            if driver.signal:
-                break
-            try:
-                step()
-            except (RaysweepError, ValueError) as error:  # what was found is worth having without it
-                problems.append(str(error))
-        return tuple(problems)
+        finals = Finals(
+            self.ready,
+            self.recorder,
+            self.clock,
+            predict=lambda model: self._predict(driver, model),
+            usd_of=lambda trial: self._final_usd(driver, trial),
+        )
+        return finals.score(lambda: driver.signal is not None)
 
-    def _score_best(self, driver: Driver) -> None:
-        best = self.recorder.state.best
-        if not (self.ready.config.final.test and best and best.ended and best.ended.model):
-            return
-        if self.recorder.state.is_scored("best", "test", best.number):
-            return
-        spec = self._spec(Suggestion(best.number, self.ready.space.project(best.params)), driver.pruner)
-        usd = driver.purse.final_usd(replace(spec, params=best.params))
-        test = self.ready.loaded.splits.test
-        predictions = self.runner.predict(
+    def _predict(self, driver: Driver, model: str) -> Sequence[Prediction] | None:
+        return self.runner.predict(
             self._static,
             self.resources,
-            best.ended.model,
-            test,
+            model,
+            self.ready.loaded.splits.test,
             ticker=self.views,
             is_stopped=lambda: driver.signal is not None,
         )
-        if predictions is not None:
-            scores = score(self.ready.task, [example.label for example in test], predictions)
-            made = {f"test_{name}": value for name, value in scores.items()}
-            self._score("best", best.number, "test", made, usd)
 
-    def _score_baseline(self) -> None:
-        if not self.ready.config.final.baseline or self.recorder.state.is_scored("tfidf", "test", None):
-            return
-        metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=self.ready.config.seed)
-        for split in ("val", "test"):
-            made = {name: value for name, value in metrics.items() if name.startswith(f"{split}_")}
-            self._score("tfidf", None, split, made)
-
-    def _score(
-        self, name: str, trial: int | None, split: str, metrics: dict[str, float | None], usd: float | None = None
-    ) -> None:
-        self.recorder.record(FinalScored(self.clock.now(), name, trial, split, metrics, usd))
+    def _final_usd(self, driver: Driver, trial: TrialState) -> float | None:
+        spec = self._spec(Suggestion(trial.number, self.ready.space.project(trial.params)), driver.pruner)
+        return driver.purse.final_usd(replace(spec, params=trial.params))
 
     def _started(self) -> SweepStarted:
         config = self.ready.config

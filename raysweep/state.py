@@ -84,7 +84,8 @@ class TrialState:
 
     def can_be_tried_again(self, attempts: int) -> bool:
         """Whether it gave up and may go on now that so many attempts may be made in all."""
-        return self.ended_waiting and self.outcome is Outcome.ERRORED and len(self.faults) < attempts
+        has_given_up = self.ended_waiting and self.outcome is Outcome.ERRORED
+        return has_given_up and len(self.faults) < attempts and Fault.UNKNOWN not in self.faults
 
     @property
     def can_go_on(self) -> bool:

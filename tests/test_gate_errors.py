@@ -1,11 +1,17 @@
 """One table says what a host's no means."""
 
 import pickle
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from raysweep import environment
+from raysweep.config import WireTrainer
 from raysweep.errors import ConfigError, DataError, Fault, JobFailed
+from raysweep.trainers.dialects import dialect_of
+from raysweep.trainers.gate_client import WireClient
 from raysweep.trainers.host_errors import MEANINGS, HostError, No, as_failure, as_input_error, fault_of_job, kind_of
 
 DOCS = Path(__file__).parent.parent / "docs" / "operations.md"
@@ -95,3 +101,44 @@ def test_a_host_out_of_reach_says_nothing_of_the_job():
 )
 def test_whose_fault_a_failed_job_is(code, words, fault):
     assert fault == fault_of_job(code, words)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " "])
+def test_a_line_end_behind_a_key_is_no_part_of_it(monkeypatch, end):
+    monkeypatch.setenv("SOME_KEY", f"sk-canary{end}")
+
+    assert "sk-canary" == environment.secret("SOME_KEY")
+
+
+def test_a_host_that_repeats_the_key_is_not_quoted_with_it():
+    settings = WireTrainer(kind="wire", host="custom", base_url="http://127.0.0.1:9/v1", model="m")
+    by_key = WireClient(dialect_of(settings), 'sk-"canary"\\9')
+    by_token = WireClient(dialect_of(settings), lambda: "token-canary")
+
+    assert "canary" not in by_key._clean("illegal: " + repr('Bearer sk-"canary"\\9'))
+    assert "canary" not in by_token._clean("you sent 'Authorization: Bearer token-canary', which")
+
+
+def test_what_goes_to_this_machine_passes_no_proxy(monkeypatch):
+    proxied = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            proxied.append(self.headers["Authorization"])
+            self.send_error(502)
+
+        def log_message(self, *words):
+            return None
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        settings = WireTrainer(kind="wire", host="custom", base_url="http://127.0.0.1:9/v1", model="m")
+        client = WireClient(dialect_of(settings), "sk-canary")
+        with pytest.raises(HostError):
+            client.model("m")
+        proxy.shutdown()
+
+    assert [] == proxied

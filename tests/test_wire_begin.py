@@ -1,15 +1,20 @@
 """A job is made exactly once: with the real gate, the real SDK and the real server, on a clock that stands still."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from scripted_sweep import at, proposed, started
 from wire_toys import jobs, keys, trainer
 
 from raysweep.clock import SimulatedClock
 from raysweep.config import WireTrainer
+from raysweep.entries import TrialEnded, TrialInterrupted
 from raysweep.errors import Fault, JobFailed
 from raysweep.jobs import JobSpec, Outcome
 from raysweep.retries import GiveUp, next_step
+from raysweep.state import fold
 from raysweep.task import Prompt
 from raysweep.testing.server import fine_tuning_server
 from raysweep.testing.toy_data import TOY_SPLITS, TOY_TASK
@@ -185,3 +190,44 @@ def made_refs(_told):
     from raysweep.jobs import DataRefs
 
     return DataRefs(TOY_SPLITS.fingerprint, TOY_SPLITS)
+
+
+def test_a_record_that_was_damaged_counts_as_a_create_that_was_sent(make_scene):
+    scene = make_scene(listing_lag_s=5.0)
+    scene.spec.folder.mkdir(parents=True)
+    (scene.spec.folder / wire_record.NAME).write_text("")
+    made = scene.gate.create(scene.request())
+
+    beginning = scene.beginning()
+    beginning.attempt()
+    scene.clock.sleep_s(6.0)
+
+    assert made.id == beginning.attempt().id
+    assert 1 == len(jobs(scene.server))
+
+
+def test_no_job_is_made_for_a_sweep_that_has_gone_and_those_under_way_are_waited_for(make_scene):
+    scene = make_scene({"calls": [{"call": "POST /fine_tuning/jobs", "nth": [1], "kind": "slow", "slow_s": 1.0}]})
+    request = scene.request()
+
+    with ThreadPoolExecutor(1) as trial:
+        under_way = trial.submit(scene.gate.create, request)
+        while request.key not in keys(scene.server):
+            time.sleep(0.02)
+        scene.gate.dismiss("sweep001")
+        assert under_way.done()
+    assert scene.gate.create(replace(request, key="sweep001-0001-1")) is None
+    scene.gate.admit("sweep001")
+
+    assert "sweep001-0001-1" == scene.gate.create(replace(request, key="sweep001-0001-1")).key
+    assert 2 == len(jobs(scene.server))
+
+
+def test_a_trial_whose_job_nobody_knows_of_is_never_tried_again_by_itself():
+    entries = [started(1), proposed(0), TrialInterrupted(at(1), 0, 1, Fault.UNKNOWN, "its create was lost")]
+    entries += [TrialEnded(at(2), 0, Outcome.ERRORED, "its create was lost", None, None, 0)]
+
+    trial = fold(entries).trials[0]
+
+    assert trial.ended_waiting
+    assert not trial.can_be_tried_again(99)

@@ -7,8 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from raysweep.clock import Clock, RealClock
@@ -19,6 +18,7 @@ from raysweep.trainers.gate_azure import Deployer, deployer_of
 from raysweep.trainers.gate_board import Board
 from raysweep.trainers.gate_calls import Calls
 from raysweep.trainers.gate_client import WireClient
+from raysweep.trainers.gate_creates import Creates
 from raysweep.trainers.gate_files import Files
 from raysweep.trainers.gate_identity import SCOPE, Tokens, entra_token, key_of
 from raysweep.trainers.gate_pace import Pace
@@ -60,7 +60,7 @@ class WireGate:
         self._board = Board(self._dialect, random.Random(time.time_ns()))
         self._poller = Poller(self._dialect, self._client, self._calls, self._board, self._changed)
         self._files = Files(self._client, self._calls, self._dialect.limits.files, clock)
-        self._creating: set[str] = set()
+        self._creates = Creates(self._changed, clock)
         self._is_full = False
         self._stock_at_s = float("-inf")
 
@@ -92,7 +92,7 @@ class WireGate:
 
     def create(self, request: JobRequest) -> HostedJob | None:
         """The one job of the request's key, or None while there is no permit."""
-        with self._alone(request.key):
+        with self._creates.alone(request.key):
             with self._changed:
                 known = self._board.by_key(request.key)
             if known is not None:
@@ -103,7 +103,18 @@ class WireGate:
             if not self._permits.ask(request.sweep_id, request.key, n_active=n_active, n_jobs=n_jobs):
                 self._make_room(n_jobs)
                 return None
+            if self._creates.is_dismissed(request.key):
+                self._permits.give_back(request.key)
+                return None
             return self._create(request)
+
+    def admit(self, sweep_id: str) -> None:
+        """The sweep may have jobs made, also if it was dismissed before."""
+        self._creates.admit(sweep_id)
+
+    def dismiss(self, sweep_id: str | None) -> None:
+        """No job is made for the sweep any more; whoever asked may be dead, and his create still on its way."""
+        self._creates.dismiss(sweep_id)
 
     def watch(self, job_id: str, *, version: int, n_points: int, timeout_s: float) -> Look:
         """Wait until there is more than the asker knows, or the time is up."""
@@ -233,17 +244,3 @@ class WireGate:
         with self._changed:
             self._board.put(job, self._clock.monotonic_s())
             self._changed.notify_all()
-
-    @contextmanager
-    def _alone(self, key: str) -> Iterator[None]:
-        """One create a key at a time, whoever asks."""
-        with self._changed:
-            while key in self._creating:
-                self._changed.wait()
-            self._creating.add(key)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._creating.discard(key)
-                self._changed.notify_all()

@@ -4,7 +4,7 @@ Nothing is retried in here: the gate does, by the table of `host_errors`. The SD
 repeats a create without an idempotency key (openai 3.54, 2026).
 """
 
-import json
+import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -39,6 +39,7 @@ Listed = TypeVar("Listed", bound=_HasId)
 LOOK_S, CREATE_S, UPLOAD_S, ASK_S = 30.0, 60.0, 600.0, 60.0
 """The longest that a call of each kind may take."""
 PAGE = 100
+_BEARER = re.compile(r"Bearer\s+[^\s'\"]+")
 
 
 class WireClient:
@@ -180,10 +181,10 @@ class WireClient:
             raise self._refused(wanted, error) from None  # the SDK's exception holds the request, key and all
         except openai.APIConnectionError as error:  # time-outs too
             raise HostError(wanted, No.SILENT, self._clean(f"{error} ({error.__cause__})")) from None
-        except (json.JSONDecodeError, openai.OpenAIError, AttributeError, TypeError, KeyError) as error:
+        except (ValueError, openai.OpenAIError, AttributeError, TypeError, KeyError) as error:
             raise HostError(wanted, No.NOT_JSON, self._clean(f"{type(error).__name__}: {error}")) from None
         if isinstance(made, str):  # the SDK hands out a body that is not JSON as it came
-            raise HostError(wanted, No.NOT_JSON, self._clean(made[:200]))
+            raise HostError(wanted, No.NOT_JSON, self._clean(made)[:200])
         return made
 
     def _refused(self, wanted: str, error: "openai.APIStatusError") -> HostError:
@@ -195,7 +196,11 @@ class WireClient:
 
     def _clean(self, words: str) -> str:
         """Hosts and proxies repeat what they were sent."""
-        return words.replace(self._secret, "***") if self._secret else words
+        if not self._secret:
+            return _BEARER.sub("Bearer ***", words)
+        for form in (self._secret, repr(self._secret)[1:-1]):
+            words = words.replace(form, "***")
+        return words
 
 
 def _each_once(listed: Iterable[Listed]) -> Iterator[Listed]:

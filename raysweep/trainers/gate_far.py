@@ -72,6 +72,14 @@ class FarGate:
         made = self._ask(methodcaller("create", request))
         return None if made is None else _is(HostedJob, made)
 
+    def admit(self, sweep_id: str) -> None:
+        """The sweep may have jobs made."""
+        self._ask(methodcaller("admit", sweep_id))
+
+    def dismiss(self, sweep_id: str | None) -> None:
+        """No job is made for the sweep any more."""
+        self._ask(methodcaller("dismiss", sweep_id))
+
     def watch(self, job_id: str, *, version: int, n_points: int, timeout_s: float) -> Look:
         """Wait until there is more than the asker knows, or the time is up."""
         call = methodcaller("watch", job_id, version=version, n_points=n_points, timeout_s=timeout_s)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from raysweep import environment
 from raysweep.errors import ConfigError
@@ -51,12 +52,16 @@ def sdk_client(dialect: Dialect, credential: Credential) -> "OpenAI":
     """A client whose address and credential are said: no variable of the environment leads a rehearsal elsewhere."""
     import openai
 
+    host = urlsplit(dialect.base_url or "").hostname
+    # A proxy of the environment is asked for hosts alone: what goes to this machine stays on it.
+    direct = openai.DefaultHttpx2Client(trust_env=False) if host in ("127.0.0.1", "localhost", "::1") else None
     if dialect.url_form == "plain":
-        return openai.OpenAI(base_url=dialect.base_url, api_key=credential, max_retries=0)
+        return openai.OpenAI(base_url=dialect.base_url, api_key=credential, max_retries=0, http_client=direct)
     return openai.AzureOpenAI(
         base_url=f"{(dialect.base_url or '').rstrip('/').removesuffix('/openai')}/openai",
         api_version=dialect.api_version,
         api_key=credential if isinstance(credential, str) else None,
         azure_ad_token_provider=None if isinstance(credential, str) else credential,
         max_retries=0,
+        http_client=direct,
     )

@@ -66,6 +66,7 @@ def served(recipe: "TrainerRecipe") -> Iterator["TrainerRecipe"]:
             try:
                 yield replace(recipe, gate=SocketLink(address, word))
             finally:
+                gate.dismiss(None)
                 gate.close()
                 with suppress(OSError, EOFError, AuthenticationError):  # wakes the thread, which then finds it closed
                     listener.close()

@@ -125,15 +125,20 @@ class Poller:
             self._read_events()
             self._lost_at_s, self._lost = None, None
         except HostError as error:
-            _LOG.warning("%s", error)
-            with self._changed:
-                now_s = self._clock.monotonic_s()
-                self._lost_at_s = now_s if self._lost_at_s is None else self._lost_at_s
-                self._lost = error
-                self._pulse.looked(now_s, is_new=False)
-                for card in self._board.to_read(now_s):
-                    card.pulse.looked(now_s, is_new=False)
-                self._changed.notify_all()
+            self._note_lost(error)
+        except Exception as error:  # noqa: BLE001  # the thread's border: were it to die, every trial would wait for ever
+            self._note_lost(HostError("a look at the jobs", No.NOT_JSON, f"{type(error).__name__}"))
+
+    def _note_lost(self, error: HostError) -> None:
+        _LOG.warning("%s", error)
+        with self._changed:
+            now_s = self._clock.monotonic_s()
+            self._lost_at_s = now_s if self._lost_at_s is None else self._lost_at_s
+            self._lost = error
+            self._pulse.looked(now_s, is_new=False)
+            for card in self._board.to_read(now_s):
+                card.pulse.looked(now_s, is_new=False)
+            self._changed.notify_all()
 
     def _raise_lost(self, now_s: float) -> None:
         if self._lost is None or self._lost_at_s is None:

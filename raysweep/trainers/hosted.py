@@ -166,6 +166,14 @@ class Gate(Protocol):
         """The one job of the request's key; None while there is no permit for it: ask again to keep the place."""
         ...
 
+    def admit(self, sweep_id: str) -> None:
+        """The sweep may have jobs made, also if it was dismissed before."""
+        ...
+
+    def dismiss(self, sweep_id: str | None) -> None:
+        """No job is made for the sweep any more, None: for any; returns when no create of its is under way."""
+        ...
+
     def watch(self, job_id: str, *, version: int, n_points: int, timeout_s: float) -> Look:
         """Wait until there is more than the asker knows, or the time is up."""
         ...

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,11 +58,13 @@ class ModelNote:
 def load(folder: Path, key: str) -> Record:
     """What is known of the attempt; an empty record where the folder holds another's, or none."""
     record = _read(folder / NAME, Record)
+    if record is None and (folder / NAME).exists():  # damaged: nobody knows whether a create was sent
+        return Record(key, is_creating=True)
     return record if record is not None and record.key == key else Record(key)
 
 
 def save(folder: Path, record: Record) -> None:
-    """In one move: a crash leaves the old record or the new one. Raises DiskError."""
+    """In one move: a crash leaves the old record or the new one, and so does a power cut. Raises DiskError."""
     _write(folder / NAME, asdict(record))
 
 
@@ -95,7 +98,10 @@ def _write(path: Path, values: Mapping[str, object]) -> None:
     half = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps(values), encoding="utf-8")
+        with half.open("w", encoding="utf-8") as file:
+            json.dump(values, file)
+            file.flush()
+            os.fsync(file.fileno())  # a power cut must not leave a name without its content
         half.replace(path)
     except OSError as error:
         raise DiskError(f"{path}: cannot be written: {error}; free space there") from error

@@ -5,6 +5,7 @@ arguments and runtime environments are shown by Ray's dashboard.
 """
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -24,6 +25,8 @@ from raysweep.trainers.dialects import dialect_of
 from raysweep.trainers.gate_far import Call, FarGate, Reply, carry_out
 from raysweep.trainers.hosted import Gate
 from raysweep.tuning.runner import Ticker
+
+_LOG = logging.getLogger(__name__)
 
 NAMESPACE = "raysweep"
 THREADS = 600
@@ -89,10 +92,11 @@ class RayLink:
 
 
 @contextmanager
-def kept(recipe: TrainerRecipe, ticker: Ticker) -> Iterator[tuple[TrainerRecipe, Ticker]]:
+def kept(recipe: TrainerRecipe, ticker: Ticker, sweep_id: str = "") -> Iterator[tuple[TrainerRecipe, Ticker]]:
     """The recipe with a link to its gate, and a ticker that makes the gate anew should it die; others as they are.
 
-    Raises RaysweepError where the gate cannot be made.
+    `sweep_id`: of the sweep that has jobs made meanwhile, and none afterwards: a trial that was killed may have left a
+    create on its way. Raises RaysweepError where the gate cannot be made.
     """
     if not isinstance(recipe.settings, WireTrainer):
         yield recipe, ticker
@@ -101,7 +105,15 @@ def kept(recipe: TrainerRecipe, ticker: Ticker) -> Iterator[tuple[TrainerRecipe,
     said = ray.get(keeper.open())
     if said is not None:
         raise RaysweepError(str(said))
-    yield replace(recipe, gate=RayLink(keeper.name)), keeper
+    link = RayLink(keeper.name)
+    link.connect().admit(sweep_id)
+    try:
+        yield replace(recipe, gate=link), keeper
+    finally:
+        try:
+            link.connect().dismiss(sweep_id)
+        except RaysweepError as error:  # it has died, and what it had under way with it
+            _LOG.warning("%s", error)
 
 
 class _Keeper:

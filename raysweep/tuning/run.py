@@ -49,7 +49,8 @@ class RayRunner:
     ) -> None:
         """Run the driver's trials to their end, or until it is over; returns when every actor is gone."""
         environment.stage_trials(concurrency)
-        with kept(static.recipe, ticker) as (recipe, keeper):
+        started = driver.recorder.state.started
+        with kept(static.recipe, ticker, started.sweep_id if started else "") as (recipe, keeper):
             self._fit(driver, replace(static, recipe=recipe), resources, shown=shown, ticker=keeper)
 
     def _fit(
