@@ -1,7 +1,7 @@
 """Whole sweeps at the local server: plain processes, the real SDK, HTTP over loopback."""
 
 import pytest
-from wire_toys import call, export, jobs, keys, run, trainer
+from wire_toys import MODEL, call, export, jobs, keys, run, trainer
 
 from raysweep.entries import CancelRequested, TrialEnded
 from raysweep.errors import ConfigError, RaysweepError
@@ -58,6 +58,15 @@ def test_a_model_that_was_shut_down_is_refused_before_anything_is_spent(fine_tun
         run(server, synthetic)
 
     assert [] == jobs(server)
+
+
+def test_a_model_that_will_be_shut_down_is_spoken_of(fine_tuning_server, monkeypatch, synthetic, caplog):
+    server = fine_tuning_server("--shutdown-date", "2999-01-01", "--epoch-s", "0.1")
+    export(monkeypatch, server)
+
+    run(server, synthetic, trials=1)
+
+    assert f"{MODEL} is shut down on 2999-01-01" in caplog.text
 
 
 @pytest.mark.parametrize("filtered", ["ignored", "empty"])

@@ -54,7 +54,7 @@ class WireClient:
     def model(self, name: str) -> HostedModel:
         """A model that the host knows."""
         found = self._call(f"model {name}", lambda: self._client.models.retrieve(name, timeout=LOOK_S))
-        return HostedModel(name, gate_parse.shutdown_date(found.model_extra))
+        return HostedModel(name, gate_parse.shutdown_date(found.model_dump()))
 
     def files(self) -> Sequence[HostedFile]:
         """All files for training."""

@@ -71,9 +71,9 @@ def answer(completion: "ChatCompletion") -> Answer:
     return Answer(choice.message.content or "", tokens)
 
 
-def shutdown_date(extra: Mapping[str, object] | None) -> str | None:
-    """When a model will be switched off."""
-    date = (extra or {}).get("shutdown_date")
+def shutdown_date(said: Mapping[str, object]) -> str | None:
+    """When a model will be switched off, by all that its host says of it."""
+    date = said.get("shutdown_date")
     return str(date) if date else None
 
 

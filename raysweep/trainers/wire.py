@@ -1,5 +1,6 @@
 """Fine-tunes at a host of OpenAI's wire, through a gate; neither the SDK nor torch is loaded in here."""
 
+import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from raysweep.trainers.wire_job import Size, WireJob
 from raysweep.trainers.wire_labels import Reading, read
 from raysweep.trainers.wire_metrics import HOST_METRICS
 from raysweep.trainers.wire_params import check_params, wire_params
+
+_LOG = logging.getLogger(__name__)
 
 CPUS = 0.05
 """A remote job only has to be watched."""
@@ -87,6 +90,8 @@ class WireTrainer:
             raise ConfigError(
                 f"trainer.model: {model.name} was shut down on {model.shutdown_date}; choose one that goes on"
             )
+        if model.shutdown_date is not None:
+            _LOG.warning("%s is shut down on %s, and what is made of it too", model.name, model.shutdown_date)
         return DataRefs(data.fingerprint, data)
 
     def submit(self, spec: JobSpec, data: DataRefs) -> WireJob:
