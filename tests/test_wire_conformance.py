@@ -3,19 +3,21 @@
 from functools import partial
 
 import pytest
-from wire_toys import KEY_ENV, MODEL
+from wire_toys import KEY_ENV, MODEL, keyed_trainer
 
 from raysweep.config import WireTrainer as Settings
 from raysweep.testing.server import running_server
 from raysweep.testing.toy_data import TOY_TASK
 from raysweep.testing.trainers import TrainerConformance
-from raysweep.trainers import TrainerRecipe, make_trainer
+from raysweep.trainers import TrainerRecipe
+
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
 def server():
-    with running_server("--epoch-s", "0.3", "--running", "50") as one, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(KEY_ENV, one.key)  # for all tests: their processes are forked from one that lives as long
+    with running_server("--epoch-s", "0.2", "--running", "50") as one, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY_ENV, one.key)
         yield one
 
 
@@ -27,6 +29,7 @@ class TestWire(TrainerConformance):
 
     @pytest.fixture(autouse=True)
     def _host(self, server):
+        self.key = server.key
         self.recipe = TrainerRecipe(
             Settings(
                 kind="wire",
@@ -41,4 +44,4 @@ class TestWire(TrainerConformance):
 
     @property
     def make_trainer(self):
-        return partial(make_trainer, self.recipe)
+        return partial(keyed_trainer, self.recipe, self.key)

@@ -1,11 +1,13 @@
 """What the wire's tests have in common: settings of a sweep at a local server, and what the server itself says."""
 
 import json
+import os
 import urllib.request
 
 from raysweep.config.load import parse
 from raysweep.sweep import Options, run_sweep
 from raysweep.testing.processes import ProcessRunner
+from raysweep.trainers import make_trainer
 
 KEY_ENV = "RAYSWEEP_TEST_HOST_KEY"
 MODEL = "gpt-4.1-mini-2025-04-14"
@@ -60,6 +62,12 @@ def jobs(server):
 def keys(server):
     """The key of every job at the server."""
     return [(job["metadata"] or {}).get("raysweep_key") for job in jobs(server)]
+
+
+def keyed_trainer(recipe, key):
+    """A trainer, also in a process that was forked from one which knows no key."""
+    os.environ[KEY_ENV] = key
+    return make_trainer(recipe)
 
 
 def export(monkeypatch, server):
