@@ -38,7 +38,7 @@ class Past:
         if self.state.ended is None or self._lacks_final:
             return False
         trials, attempts = self.state.trials.values(), self.config.retries.attempts
-        goes_on = any(one.can_go_on or one.can_be_tried_again(attempts) for one in trials)
+        goes_on = any(one.goes_on(attempts) for one in trials)
         has_more = goes_on or (len(trials) < self.n_trials and not self._is_exhausted)
         return not has_more or self._has_reached_target
 

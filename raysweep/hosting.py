@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysweep import ledger, results
-from raysweep.config import load_config
 from raysweep.errors import ConfigError
-from raysweep.folder import CONFIG_NAME
 from raysweep.jobs import JobView, Prunes, Trainer, key_of
-from raysweep.preflight import make_ready
-from raysweep.rehearsing import staged_for_a_look
+from raysweep.rehearsing import looked_at
 from raysweep.state import SweepState, TrialState
 
 NOT_OURS = "not in the ledger"
@@ -42,9 +39,8 @@ HEAD = f"{'attempt':<16} {'job':<32} {'at the host':<18} {'tokens':>12}  trial"
 def rows(folder: Path) -> list[Row]:
     """Every attempt, and every job at the host. Raises ConfigError for a trainer whose jobs live nowhere else."""
     state = results.load(folder).state
-    sweep_id = state.started.sweep_id if state.started else ""
     listed: dict[str, JobView] = {}
-    with _trainer(folder) as trainer:
+    with _trainer(folder, state) as (trainer, sweep_id):
         for view in trainer.jobs(sweep_id):
             listed.setdefault(view.key, view)
     known = attempts(state)
@@ -61,13 +57,11 @@ def prune(folder: Path) -> Iterator[str]:
     if holder is not None:
         raise ConfigError(f"--prune: {holder} drives this sweep and needs its jobs; wait for its end, or stop it first")
     state = results.load(folder).state
-    with _trainer(folder) as trainer:
+    with _trainer(folder, state) as (trainer, sweep_id):
         if not isinstance(trainer, Prunes):
             raise ConfigError(f"--prune: the trainer of {folder} leaves nothing at a host")
-        if state.started is None:
-            return
         best = {state.best.proposed.key} if state.best else set()
-        yield from trainer.prune(state.started.sweep_id, frozenset(attempts(state)), best)
+        yield from trainer.prune(sweep_id, frozenset(attempts(state)), best)
 
 
 def attempts(state: SweepState) -> Mapping[str, str]:
@@ -87,12 +81,15 @@ def _words(trial: TrialState, attempt: int) -> str:
 
 
 @contextmanager
-def _trainer(folder: Path) -> Iterator[Trainer]:
-    ready = make_ready(load_config(folder / CONFIG_NAME))
-    if not ready.capabilities.has_host:
-        raise ConfigError(f"{folder}: the jobs of {ready.config.trainer.kind} live in the sweep's folder, at no host")
-    with staged_for_a_look(ready, folder) as there:
-        yield there.trainer
+def _trainer(folder: Path, state: SweepState) -> Iterator[tuple[Trainer, str]]:
+    """The sweep's trainer, and its id at the host."""
+    if state.started is None:
+        raise ConfigError(f"{folder}: nothing was begun in it, so it has nothing at a host")
+    with looked_at(folder, state.started) as ready:
+        if not ready.capabilities.has_host:
+            kind = ready.config.trainer.kind
+            raise ConfigError(f"{folder}: the jobs of {kind} live in the sweep's folder, at no host")
+        yield ready.trainer, state.started.sweep_id
 
 
 def _row(key: str, view: JobView | None, trial: str) -> Row:

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 from raysweep import environment, ledger
 from raysweep.config import SweepConfig, WireTrainer
 from raysweep.config.wire import RehearsalSection
+from raysweep.entries import SweepStarted
 from raysweep.errors import ConfigError
-from raysweep.preflight import Ready
+from raysweep.folder import read_settings, refuse_moved
+from raysweep.preflight import Ready, make_ready
 from raysweep.server.child import running_server
 from raysweep.trainers import make_trainer
 from raysweep.trainers.dialects import Dialect, dialect_of
@@ -51,8 +53,14 @@ def staged(ready: Ready, folder: Path) -> Iterator[Ready]:
 
 
 @contextmanager
-def staged_for_a_look(ready: Ready, folder: Path) -> Iterator[Ready]:
-    """The same for somebody else than the sweep's driver. Raises ConfigError while that lives: it has the server."""
+def looked_at(folder: Path, started: SweepStarted) -> Iterator[Ready]:
+    """A begun sweep, for somebody else than its driver who wants something of its host.
+
+    Raises SweepFolderError for a folder that was moved or copied, or whose settings are not those it began with;
+    ConfigError for a rehearsal while its driver lives: that has the server.
+    """
+    refuse_moved(folder, started)
+    ready = make_ready(read_settings(folder, started))
     holder = ledger.holder(folder)
     settings = ready.recipe.settings
     if holder and isinstance(settings, WireTrainer) and settings.rehearsal:

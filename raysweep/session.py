@@ -33,8 +33,8 @@ from raysweep.tuning.signals import signals
 
 _LOG = logging.getLogger(__name__)
 
-SETTLE_S = (2.0, 10.0, 0.0)
-"""The waits between tries to settle things with a host that does not answer."""
+SETTLE_S = (0.0, 2.0, 10.0)
+"""The waits before each try to settle things with a host that may not answer."""
 ORDERED_LAG = 4
 """Asks behind which an ordered search waits for results, in units of the concurrency."""
 MAX_SEED = 2**31 - 1
@@ -65,13 +65,14 @@ class Session:
         driver = self._driver()
         with signals(driver.interrupt):
             self.recorder.record(self._resumed() if self.past else self._started())
-            problems = self._settled() if self.past else ()
+            if self.past:
+                self._settle()
             replay(driver, self.past, self.ready.space.project)
             try:
                 self._run_trials(driver)
             finally:
                 driver.close()
-                problems += self._reconcile(is_over=True)
+                problems = self._reconcile(is_over=True)
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
@@ -103,17 +104,17 @@ class Session:
     def _static(self) -> Static:
         return Static(self.ready.recipe, self.data)
 
-    def _settled(self) -> tuple[str, ...]:
+    def _settle(self) -> None:
         """Make host and ledger agree before anything new is made there; raises RaysweepError where that fails for good.
 
         A further attempt beside a job that could not be cancelled would be paid twice.
         """
         problems: tuple[str, ...] = ()
         for wait_s in SETTLE_S:
+            self.clock.sleep_s(wait_s)
             problems = self._reconcile(is_over=False)
             if not problems:
-                return ()
-            self.clock.sleep_s(wait_s)
+                return
         raise RaysweepError(f"{'; '.join(problems)}; nothing new is made there before that is settled")
 
     def _reconcile(self, *, is_over: bool) -> tuple[str, ...]:

@@ -87,6 +87,10 @@ class TrialState:
         has_given_up = self.ended_waiting and self.outcome is Outcome.ERRORED
         return has_given_up and len(self.faults) < attempts and Fault.UNKNOWN not in self.faults
 
+    def goes_on(self, attempts: int) -> bool:
+        """Whether a later session takes it up, in which so many attempts may be made in all."""
+        return self.can_go_on or self.can_be_tried_again(attempts)
+
     @property
     def can_go_on(self) -> bool:
         """Whether a later session may take it up: it has not ended, or only because its sweep did."""

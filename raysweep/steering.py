@@ -8,12 +8,11 @@ from raysweep import ledger, requests, results
 from raysweep.clock import Clock
 from raysweep.entries import DRIVER_DIED, CancelRequested, SweepEnded, TrialInterrupted
 from raysweep.errors import ConfigError, RaysweepError
-from raysweep.folder import read_settings, refuse_moved
+from raysweep.folder import refuse_moved
 from raysweep.jobs import Outcome, Trainer
-from raysweep.preflight import make_ready
 from raysweep.reconcile import Reconciled, reconcile
 from raysweep.recorder import Recorder
-from raysweep.rehearsing import staged_for_a_look
+from raysweep.rehearsing import looked_at
 from raysweep.session import BY_HAND
 from raysweep.state import SweepState
 from raysweep.views.tensorboard import TensorBoardView
@@ -60,8 +59,7 @@ def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Recon
     started = results.load(folder).state.started
     if started is None:
         return Reconciled()
-    refuse_moved(folder, started)
-    with staged_for_a_look(make_ready(read_settings(folder, started)), folder) as ready:
+    with looked_at(folder, started) as ready:
         return _reconcile(ready.trainer, folder, started.sweep_id, clock, is_over=is_over)
 
 

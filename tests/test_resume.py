@@ -17,6 +17,7 @@ from raysweep.clock import RealClock, SimulatedClock
 from raysweep.config.load import parse
 from raysweep.entries import SCHEMA_VERSION, Evaluated, FinalScored, SweepResumed, TrialProposed
 from raysweep.errors import ConfigError, RaysweepError, SweepFolderError
+from raysweep.hosting import prune, rows
 from raysweep.jobs import Outcome
 from raysweep.ledger import Ledger
 from raysweep.steering import reconcile_run, stop_trial
@@ -484,6 +485,8 @@ def test_a_copied_folder_is_refused_whatever_is_asked_of_it(settings, tmp_path):
         lambda: stop_trial(copied, 0, RealClock()),
         lambda: reconcile_run(copied, RealClock()),
         lambda: reconcile_run(copied, RealClock(), is_over=True),
+        lambda: rows(copied),
+        lambda: list(prune(copied)),
         lambda: go_on(copied),
     ):
         with pytest.raises(SweepFolderError, match=f"was made in {folder}"):

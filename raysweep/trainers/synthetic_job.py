@@ -4,7 +4,6 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from raysweep.holding import Hold
 from raysweep.jobs import Evaluation, Progress
 from raysweep.trainers.synthetic_curve import Curve
 from raysweep.trainers.synthetic_faults import ScriptedFault
+from raysweep.whole import write_whole
 
 RECORD = "state.json"
 MODEL = "model.json"
@@ -51,7 +51,7 @@ class SyntheticJob:
         if not self._hold.is_final and not self._cancelled.is_set():
             self._cancelled.set()
             self._hold.let_go()
-            _write(self._folder / "cancelled.json", {"at": time.time()})
+            write_whole(self._folder / "cancelled.json", json.dumps({"at": time.time()}))
 
     def _advance(self, until_s: float) -> Progress:
         if self._cancelled.is_set() or not self._hold.take(until_s - time.monotonic(), self._cancelled):
@@ -99,13 +99,15 @@ class SyntheticJob:
         return Progress(record.epoch, self._curve.tokens(record.epoch))
 
     def _save(self, record: _Record) -> None:
-        _write(self._folder / RECORD, {"epoch": record.epoch, "made": [asdict(one) for one in record.made]})
+        write_whole(
+            self._folder / RECORD, json.dumps({"epoch": record.epoch, "made": [asdict(one) for one in record.made]})
+        )
         self._record = record
 
     def _model(self) -> str:
         path = self._folder / MODEL
         if not path.is_file():
-            _write(path, self._curve.model())
+            write_whole(path, json.dumps(self._curve.model()))
         return str(path)
 
 
@@ -121,14 +123,3 @@ def _read(path: Path) -> _Record:
     except (ValueError, KeyError, TypeError) as error:
         _LOG.warning("%s: damaged (%s); the job starts anew", path, error)
         return _Record()
-
-
-def _write(path: Path, values: Mapping[str, object]) -> None:
-    """In one move: a crash leaves the old file or the new one."""
-    half = path.with_suffix(".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps(values), encoding="utf-8")
-        half.replace(path)
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be written: {error}; free space there") from error

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from raysweep.errors import DiskError
 from raysweep.jobs import Evaluation
 from raysweep.task import Prompt
+from raysweep.whole import write_whole
 
 NAME, MODEL_NAME = "wire.json", "model.json"
 Kind = TypeVar("Kind")
@@ -65,13 +64,13 @@ def load(folder: Path, key: str) -> Record:
 
 def save(folder: Path, record: Record) -> None:
     """In one move: a crash leaves the old record or the new one, and so does a power cut. Raises DiskError."""
-    _write(folder / NAME, asdict(record))
+    write_whole(folder / NAME, json.dumps(asdict(record)))
 
 
 def save_model(folder: Path, model: str, key: str, prompt: Prompt) -> str:
     """Note a tuned model; the path of the note."""
     path = folder / MODEL_NAME
-    _write(path, asdict(ModelNote(model, key, prompt)))
+    write_whole(path, json.dumps(asdict(ModelNote(model, key, prompt))))
     return str(path)
 
 
@@ -92,16 +91,3 @@ def _read(path: Path, kind: type[Kind]) -> Kind | None:
     except ValidationError:
         _LOG.warning("%s: damaged; the host is asked instead", path)
         return None
-
-
-def _write(path: Path, values: Mapping[str, object]) -> None:
-    half = path.with_suffix(".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with half.open("w", encoding="utf-8") as file:
-            json.dump(values, file)
-            file.flush()
-            os.fsync(file.fileno())  # a power cut must not leave a name without its content
-        half.replace(path)
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be written: {error}; free space there") from error

@@ -27,7 +27,7 @@ def replay(driver: Driver, entries: Iterable[Entry], project: Callable[[Params],
     Raises SpaceError for params that lie outside the space.
     """
     trials = driver.recorder.state.trials
-    goes_on = {trial: one.can_go_on or one.can_be_tried_again(driver.rules.attempts) for trial, one in trials.items()}
+    goes_on = {trial: one.goes_on(driver.rules.attempts) for trial, one in trials.items()}
     past = _Replayed()
     for entry in entries:
         if not isinstance(entry, TrialEnded):

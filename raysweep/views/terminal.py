@@ -166,8 +166,7 @@ def _interrupted_line(entry: TrialInterrupted) -> str:
 def _resume_line(state: SweepState, setting: Setting) -> str:
     started = state.started
     name = f"raysweep {one_line(started.name)} {started.sweep_id}" if started else "raysweep"
-    trials = state.trials.values()
-    n_open = sum(trial.can_go_on or trial.can_be_tried_again(setting.attempts) for trial in trials)
+    n_open = sum(trial.goes_on(setting.attempts) for trial in state.trials.values())
     taken_up = "1 is taken up" if n_open == 1 else f"{n_open} are taken up"
     where = f" on {one_line(setting.cluster)}" if setting.cluster else ""
     return (
