@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from raysweep.trainers import TrainerRecipe
 
 _LOG = logging.getLogger(__name__)
+RETRY_S = 0.1
+"""Between two tries to let somebody in, where the system does not let us: it is out of descriptors, for example."""
 
 
 @dataclass(frozen=True)
@@ -61,30 +63,49 @@ def served(recipe: "TrainerRecipe") -> Iterator["TrainerRecipe"]:
     word = secrets.token_bytes(32)
     with tempfile.TemporaryDirectory(prefix="raysweep_") as folder:
         address = str(Path(folder) / "gate")
-        with Listener(address, family="AF_UNIX", backlog=128, authkey=word) as listener:
-            threading.Thread(target=_listen, args=(listener, gate), name="gate", daemon=True).start()
+        with Listener(address, family="AF_UNIX", backlog=128) as listener:
+            door = _Door(listener, word, gate)
+            threading.Thread(target=door.keep, name="gate", daemon=True).start()
             try:
                 yield replace(recipe, gate=SocketLink(address, word))
             finally:
                 gate.dismiss(None)
                 gate.close()
-                with suppress(OSError, EOFError, AuthenticationError):  # wakes the thread, which then finds it closed
-                    listener.close()
-                    Client(address, family="AF_UNIX", authkey=word).close()
+                door.close(address)
 
 
-def _listen(listener: Listener, gate: Gate) -> None:
-    while True:
-        try:
-            connection = listener.accept()
-        except AuthenticationError as error:
-            _LOG.warning("somebody knocked at the gate without its word: %s", error)
-        except (OSError, EOFError):
-            return
-        else:
-            threading.Thread(target=_answer, args=(connection, gate), name="gate-call", daemon=True).start()
+class _Door:
+    """Lets callers in. Whoever dies or stalls on the threshold holds up nobody else."""
 
+    def __init__(self, listener: Listener, word: bytes, gate: Gate) -> None:
+        self._listener = listener
+        self._word = word
+        self._gate = gate
+        self._is_closed = threading.Event()
 
-def _answer(connection: Connection, gate: Gate) -> None:
-    with suppress(OSError, EOFError), connection:  # whoever asked has died
-        connection.send(carry_out(gate, connection.recv()))
+    def keep(self) -> None:
+        """Until it is closed; each caller is answered by a thread of its own, the asking for the word included."""
+        while not self._is_closed.is_set():
+            try:
+                connection = self._listener.accept()
+            except (OSError, EOFError) as error:
+                if not self._is_closed.wait(RETRY_S):
+                    _LOG.warning("the gate's door: %r", error)
+            else:
+                threading.Thread(target=self._answer, args=(connection,), name="gate-call", daemon=True).start()
+
+    def close(self, address: str) -> None:
+        """No further callers."""
+        self._is_closed.set()
+        with suppress(OSError):  # wakes the thread, which then finds it closed
+            Client(address, family="AF_UNIX").close()
+
+    def _answer(self, connection: Connection) -> None:
+        with suppress(OSError, EOFError), connection:  # whoever asked has died
+            try:
+                deliver_challenge(connection, self._word)
+                answer_challenge(connection, self._word)
+            except AuthenticationError as error:
+                _LOG.warning("somebody knocked at the gate without its word: %s", error)
+                return
+            connection.send(carry_out(self._gate, connection.recv()))
