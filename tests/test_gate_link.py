@@ -4,14 +4,16 @@ import socket
 from contextlib import closing
 
 import pytest
+from wire_toys import KEY_ENV, MODEL, export
 
 from raysweep.config import WireTrainer
 from raysweep.errors import RaysweepError
-from raysweep.testing.server import fine_tuning_server as fine_tuning_server
+from raysweep.testing.server import fine_tuning_server
 from raysweep.testing.toy_data import TOY_TASK
 from raysweep.trainers import TrainerRecipe
 from raysweep.trainers.gate_link import SocketLink, served
-from wire_toys import KEY_ENV, MODEL, export
+
+__all__ = ["fine_tuning_server"]
 
 
 @pytest.fixture
