@@ -31,6 +31,7 @@ def findings(config: SweepConfig) -> Iterator[str]:
     yield from _data(ready)
     yield "[bold]space[/bold]"
     yield from (f"  {name}: {escape(describe(dimension))}" for name, dimension in config.space.items())
+    yield from (f"[bold]warm start[/bold] {escape(note)}" for note in ready.earlier.notes)
     rungs = ", ".join(f"{rung:g}" for rung in pruner.rungs_for(budget_epochs(default))) or "none"
     yield f"[bold]rungs[/bold] at epochs {rungs}; evaluations at {', '.join(f'{point:g}' for point in points)}"
     money = "" if estimate.usd is None else f", {estimate.usd:.2f} USD each"

@@ -40,6 +40,8 @@ class SweepStarted:
     """A digest of each section of the settings that a sweep's results rest on; empty before schema version 2."""
     metrics: Mapping[str, str] = field(default_factory=dict)
     """What each of the sweep's own metrics means, by name without the split's prefix."""
+    earlier: str = ""
+    """A digest of the earlier runs that the proposer was told before its first trial; empty where there were none."""
 
 
 @dataclass(frozen=True)

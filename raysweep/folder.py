@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raysweep import earlier as earliers
 from raysweep import ledger
 from raysweep.config import SweepConfig, load_config, to_yaml
 from raysweep.config.identity import SESSION_SETTINGS, digests
+from raysweep.earlier import Earlier
 from raysweep.entries import ALL_ENDED, Entry, SweepStarted
 from raysweep.errors import ConfigError, DiskError, SweepFolderError
 from raysweep.ledger import FILE_NAME, Ledger
@@ -74,8 +76,11 @@ def refuse_unusable(folder: Path) -> None:
         raise SweepFolderError(f"{folder}: {there} cannot be written; choose another folder, or its owner")
 
 
-def open_ledger(folder: Path, config: SweepConfig) -> Ledger:
-    """The folder with its settings, held by this sweep alone; raises SweepFolderError or DiskError."""
+def open_ledger(folder: Path, config: SweepConfig, earlier: Earlier) -> Ledger:
+    """The folder with its settings and the earlier runs that it learns from, held by this sweep alone.
+
+    Raises SweepFolderError or DiskError.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = Ledger(folder)
@@ -84,6 +89,8 @@ def open_ledger(folder: Path, config: SweepConfig) -> Ledger:
             if opened.path.stat().st_size:
                 raise _taken(folder)
             _write_through(folder / CONFIG_NAME, to_yaml(config))
+            if earlier.runs:
+                _write_through(folder / earliers.FILE_NAME, earlier.lines)
             undo.pop_all()
     except OSError as error:
         raise DiskError(f"{folder}: {error.strerror or error}; choose another folder, or make room") from error

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from raysweep.config import SweepConfig
@@ -21,12 +21,14 @@ from raysweep.dimensions import (
     Uniform,
     nested,
 )
+from raysweep.earlier import Earlier, read_earlier
 from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, ParamDoc, Trainer
 from raysweep.loading import load_rows
 from raysweep.own_metrics import with_own_metrics
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
 from raysweep.search.chosen import chosen_proposer
+from raysweep.search.earlier import tell_earlier
 from raysweep.search.propose import Proposer
 from raysweep.search.prune import Pruner
 from raysweep.space import Space
@@ -48,6 +50,8 @@ class Ready:
     capabilities: Capabilities
     defaults: Params
     """The params that the space says nothing about: the prompt section's, and the trainer's defaults."""
+    earlier: Earlier = field(default_factory=Earlier)
+    """What its proposer is told before the first trial."""
 
     @property
     def task(self) -> Task:
@@ -59,23 +63,26 @@ class Ready:
         return {**self.defaults, **point}
 
     def make_proposer(self) -> Proposer:
-        """A fresh proposer; raises ConfigError for a space that it cannot search."""
+        """A fresh proposer that knows the earlier runs; raises ConfigError for a space that it cannot search."""
         config = self.config
         try:
-            return chosen_proposer(
+            proposer = chosen_proposer(
                 config.search, self.space, seed=config.seed, n_trials=config.trials, points=config.points
             )
         except SpaceError as error:
             raise ConfigError(f"search: {error}") from error
+        tell_earlier(proposer, self.earlier.runs)
+        return proposer
 
     def make_pruner(self) -> Pruner:
         """A fresh pruner, as the settings ask for."""
         return make_pruner(self.config, len(self.loaded.splits.train))
 
 
-def make_ready(config: SweepConfig) -> Ready:
+def make_ready(config: SweepConfig, earlier: Earlier | None = None) -> Ready:
     """Read the data, make the trainer, and hold the settings against both.
 
+    `earlier`: what a sweep that has begun was told before its first trial; None: read it from the settings' sources.
     Raises InputError, which names the setting, the value and the remedy.
     """
     loaded = load_rows(config)
@@ -93,6 +100,7 @@ def make_ready(config: SweepConfig) -> Ready:
         trainer,
         capabilities,
         {**defaults, **prompt},
+        read_earlier(config) if earlier is None else earlier,
     )
     load_recorders(config.recorders)
     _check_budget(config, capabilities.params)

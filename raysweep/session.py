@@ -164,6 +164,7 @@ class Session:
             folder=str(self.folder),
             settings=digests(config),
             metrics=own_metrics.helps(config),
+            earlier=self.ready.earlier.digest,
         )
 
     @property

@@ -13,6 +13,7 @@ from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.config.identity import anchored
 from raysweep.dimensions import Params, SpaceError
+from raysweep.earlier import kept_earlier
 from raysweep.entries import Entry
 from raysweep.errors import ClusterError, SweepFolderError
 from raysweep.folder import CONFIG_NAME, Past, find, open_ledger, read_past, refuse_late, refuse_unusable
@@ -77,7 +78,7 @@ def run_sweep(config: SweepConfig, options: Options | None = None) -> Results:
     refuse_unusable(folder)
     ready = paying.with_budget(make_ready(anchored(config)), is_confirmed=options.is_confirmed)
     begun = _Begun(ready, sweep_id, folder, ready.config.trials, (), SweepState())
-    return _drive(begun, options, lambda: open_ledger(folder, ready.config))
+    return _drive(begun, options, lambda: open_ledger(folder, ready.config, ready.earlier))
 
 
 def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Options | None = None) -> Results:
@@ -99,7 +100,7 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
             results.write(found)
         return found
     refuse_late(past)
-    ready = make_ready(past.config)
+    ready = make_ready(past.config, kept_earlier(folder, past.started))
     _refuse_other_data(past, ready)
     _refuse_other_space(past, ready)
     paying.refuse_poor(ready, past.state, past.n_trials)

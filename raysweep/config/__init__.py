@@ -2,7 +2,7 @@
 
 from raysweep.config.kinds import PluginSearch, PluginTrainer
 from raysweep.config.load import load_config, to_yaml
-from raysweep.config.search import GridSearch, HyperoptSearch, OptunaSearch, RandomSearch
+from raysweep.config.search import EarlierRuns, GridSearch, HyperoptSearch, OptunaSearch, RandomSearch
 from raysweep.config.sections import (
     Asha,
     DataSection,
@@ -17,6 +17,7 @@ from raysweep.config.wire import WireTrainer
 __all__ = [
     "Asha",
     "DataSection",
+    "EarlierRuns",
     "GridSearch",
     "HyperoptSearch",
     "LoraTrainer",

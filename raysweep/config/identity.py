@@ -34,6 +34,9 @@ def anchored(config: SweepConfig) -> SweepConfig:
     )
     changed: dict[str, object] = {"data": data, "runs_folder": config.runs_folder.absolute()}
     changed["metrics"] = {name: one.anchored() for name, one in config.metrics.items()}
+    changed["warm_start"] = tuple(
+        one.model_copy(update={"path": one.path.expanduser().absolute()}) for one in config.warm_start
+    )
     if isinstance(config.trainer, LoraTrainer) and Path(config.trainer.model).is_dir():
         changed["trainer"] = config.trainer.model_copy(update={"model": str(Path(config.trainer.model).absolute())})
     return config.model_copy(update=changed)

@@ -1,5 +1,6 @@
 """The settings of what thinks of the next trial; a field is documented by the string below it."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -53,3 +54,16 @@ class GridSearch(Section):
 
 
 SearchSection = Annotated[HyperoptSearch | OptunaSearch | RandomSearch | GridSearch, Field(discriminator="kind")]
+
+
+class EarlierRuns(Section):
+    """Runs that were made before this sweep, from which its search learns."""
+
+    path: Path
+    """A sweep's folder, or a table of runs: CSV, JSONL or Parquet, by its ending, one run a row."""
+    metric: str | None = None
+    """What they are compared by: a metric of that sweep, or a column of the table; None: the objective."""
+    mode: Literal["auto", "max", "min"] = "auto"
+    """Of that metric; auto knows the direction of the objective and of the metrics that raysweep makes."""
+    params: dict[str, str] = Field(default_factory=dict)
+    """Where they call a param otherwise than this space: `theirs: ours`."""

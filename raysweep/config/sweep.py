@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from raysweep.config.dimensions import SpaceEntry
 from raysweep.config.kinds import AnySearch, AnyTrainer, Recorder
 from raysweep.config.metrics import MetricEntry, check_name
-from raysweep.config.search import GridSearch, HyperoptSearch
+from raysweep.config.search import EarlierRuns, GridSearch, HyperoptSearch
 from raysweep.config.sections import (
     Asha,
     BudgetSection,
@@ -50,6 +50,8 @@ class SweepConfig(Section):
     """What the sweep strives for."""
     search: AnySearch = HyperoptSearch()
     """Where the next trial comes from."""
+    warm_start: tuple[EarlierRuns, ...] = ()
+    """Earlier runs from which the search learns before its first trial; they are no trials of this sweep."""
     early_stopping: EarlyStoppingSection = Asha()
     """Which trials end early."""
     evaluation: EvaluationSection = EvaluationSection()
@@ -107,6 +109,7 @@ class SweepConfig(Section):
         for name in self.metrics:
             check_name(name)
         _ = self.goal, self.stopping_goal  # refuses a metric whose direction nobody knows
+        self._check_warm_start()
         return self
 
     @property
@@ -126,6 +129,29 @@ class SweepConfig(Section):
         if isinstance(self.early_stopping, Asha | Threshold) and self.early_stopping.metric is not None:
             return self._goal(self.early_stopping.metric, self.early_stopping.mode)
         return self.goal
+
+    def earlier_goal(self, earlier: EarlierRuns) -> Goal:
+        """What earlier runs are compared by."""
+        if earlier.metric in (None, self.goal.metric) and earlier.mode == "auto":
+            return self.goal
+        return self._goal(earlier.metric or self.goal.metric, earlier.mode)
+
+    def _check_warm_start(self) -> None:
+        if self.warm_start and self.search.kind in ("random", "grid"):
+            raise ValueError(
+                f"warm_start: a search of kind {self.search.kind} learns nothing from earlier runs; "
+                "set search.kind to hyperopt or optuna, or leave warm_start out"
+            )
+        names = Space(self.space).names()
+        for number, earlier in enumerate(self.warm_start):
+            place = f"warm_start.{number}"
+            try:
+                self.earlier_goal(earlier)
+            except ValueError as error:
+                raise ValueError(f"{place}.mode: {error}") from error
+            for theirs, ours in earlier.params.items():
+                if ours not in names:
+                    raise ValueError(f"{place}.params.{theirs}: the space has no {ours!r}; known: {', '.join(names)}")
 
     def _goal(self, metric: str, mode: Literal["auto", "max", "min"]) -> Goal:
         bare = metric.removeprefix("val_")

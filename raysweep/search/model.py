@@ -26,7 +26,7 @@ class Model(Protocol):
 
 
 class ModelProposer:
-    """Proposes by a model after `n_start` random draws.
+    """Proposes by a model after `n_start` random draws; earlier runs, whose numbers lie below zero, take their place.
 
     A suggestion is a function of the seed, the trial's number, the trials that are pending and the losses that were
     told, in whatever order: so it can be rebuilt from a record by `adopt` and `tell`. Pending trials count as bad,
@@ -41,7 +41,7 @@ class ModelProposer:
 
     def ask(self, number: int) -> Params:
         """Complete params; the trial is pending from now on."""
-        is_model_asked = number >= self._n_start and self._model.knows_enough(self._known)
+        is_model_asked = number + self._known.n_earlier >= self._n_start and self._model.knows_enough(self._known)
         params = self._suggest(number) if is_model_asked else self._random.ask(number)
         self.adopt(number, params)
         return params

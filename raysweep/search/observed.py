@@ -26,6 +26,11 @@ class Observations:
         return len(self._trials)
 
     @property
+    def n_earlier(self) -> int:
+        """How many were made before the sweep: their numbers lie below zero."""
+        return sum(number < 0 for number in self._trials)
+
+    @property
     def n_told(self) -> int:
         """How many have a loss."""
         return sum(trial.loss is not None for trial in self._trials.values())
@@ -48,11 +53,11 @@ class Observations:
         self._trials[number] = Observed(self._trials[number].params, loss)
 
     def first_new(self, draws: Iterable[Params]) -> Params:
-        """The first draw that no trial here has tried, the first of all where every one was tried.
+        """The first draw that no trial of the sweep has tried, the first of all where every one was tried.
 
         Draws are made one by one, as far as they are needed. Raises ValueError when there are none.
         """
-        tried = [trial.params for trial in self._trials.values()]
+        tried = [trial.params for number, trial in self._trials.items() if number >= 0]
         first: Params | None = None
         for params in draws:
             if params not in tried:

@@ -22,6 +22,8 @@ class Proposer(Protocol):
     def adopt(self, number: int, params: Params) -> None:
         """The trial is pending with params that came from elsewhere: a given point, or a record that is replayed.
 
+        A number below zero is an earlier run's: told before the first `ask`, and no trial of this sweep.
+
         After the same `adopt` and `tell` as in the record, `ask` goes on as it would have gone on then.
         """
         ...
