@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--ways", nargs="+", default=list(WAYS))
     parser.add_argument("--kinds", nargs="+", default=["hyperopt", "optuna"])
+    parser.add_argument("--only", default="", help="only earlier runs with this in their title")
     arguments = parser.parse_args()
     surrogate = Surrogate(load_runs())
     sources = {
@@ -169,6 +170,8 @@ def main() -> None:
     }
     for kind in arguments.kinds:
         for title, source in sources.items():
+            if arguments.only not in title:
+                continue
             print(f"\n{kind}, earlier runs: {title}; {arguments.seeds} seeds; difference from cold [95 % interval]")
             print(f"{'':17} {'mean of first 10':>31} {'best of first 10':>31} {'best in budget':>31} {'late mean':>31}")
             earlier = [former(kind, source, 5000 + seed) for seed in range(arguments.seeds)]

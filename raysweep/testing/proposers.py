@@ -135,6 +135,21 @@ class ProposerConformance:
         assert suggestion is not None
         assert suggestion == self.space.complete(suggestion)
 
+    def test_earlier_runs_are_taken_under_numbers_below_zero(self) -> None:
+        """A warm start: told before the first suggestion, and the same ones give the same suggestions."""
+        earlier = self.asked(RandomProposer(self.space, seed=7), self.n_trials // 2)
+
+        found = []
+        for _ in range(2):
+            proposer = self.proposer()
+            for number, params in enumerate(earlier, start=-len(earlier)):
+                proposer.adopt(number, params)
+                proposer.tell(number, _loss(-number, params))
+            found.append([proposer.ask(number) for number in range(3)])
+
+        assert found[0] == found[1]
+        assert all(params is not None and params == self.space.complete(params) for params in found[0])
+
     def test_it_goes_on_where_nothing_is_ever_told(self) -> None:
         """Every trial fails before the first one has measured anything: all of them stay pending."""
         proposer = self.proposer()
