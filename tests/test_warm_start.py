@@ -224,6 +224,21 @@ def test_the_best_earlier_configuration_can_be_tried_again():
     assert {proposer.ask(number)["rank"] for number in range(2)} == {1, 2}
 
 
+@pytest.mark.parametrize("kind", ["hyperopt", "optuna"])
+@pytest.mark.parametrize(("n_own", "is_same"), [(7, False), (8, True)])
+def test_earlier_runs_are_forgotten_once_the_sweep_has_enough_of_its_own(kind, n_own, is_same):
+    pytest.importorskip(kind)
+    space = Space({"rate": LogUniform("loguniform", 1e-6, 1.0)})
+    warm, cold = (make_proposer(kind, space, seed=0, n_trials=24, default_first=False) for _ in range(2))
+    tell_earlier(warm, [EarlierRun({"rate": 1e-5 * (1 + run / 50)}, 0.0) for run in range(20)])
+    for proposer in (warm, cold):
+        for number in range(n_own):
+            proposer.adopt(number, {"rate": 10 ** (-6 + number / 2)})
+            proposer.tell(number, 1.0 + number)
+
+    assert (warm.ask(n_own + 1) == cold.ask(n_own + 1)) is is_same
+
+
 def test_earlier_runs_are_no_trials_of_the_sweep(settings, tmp_path):
     folder = begin(settings, tmp_path / "run")
 

@@ -9,6 +9,9 @@ from raysweep.search.draw import RandomProposer
 from raysweep.search.observed import Observations
 from raysweep.space import Space
 
+N_KEPT = 8
+"""At least so many losses of its own a sweep has before earlier runs are forgotten; see docs/decisions/0010."""
+
 _N_RANDOM_REDRAWS = 64
 """In a small discrete space all may have been tried; then a suggestion is repeated."""
 
@@ -28,6 +31,9 @@ class Model(Protocol):
 class ModelProposer:
     """Proposes by a model after `n_start` random draws; earlier runs, whose numbers lie below zero, take their place.
 
+    They are forgotten once the sweep has as many losses of its own as the random draws would have given, 8 at least:
+    then they can mislead no longer.
+
     A suggestion is a function of the seed, the trial's number, the trials that are pending and the losses that were
     told, in whatever order: so it can be rebuilt from a record by `adopt` and `tell`. Pending trials count as bad,
     which keeps parallel suggestions apart.
@@ -41,8 +47,9 @@ class ModelProposer:
 
     def ask(self, number: int) -> Params:
         """Complete params; the trial is pending from now on."""
-        is_model_asked = number + self._known.n_earlier >= self._n_start and self._model.knows_enough(self._known)
-        params = self._suggest(number) if is_model_asked else self._random.ask(number)
+        known = self._in_use()
+        is_model_asked = number + self._known.n_earlier >= self._n_start and self._model.knows_enough(known)
+        params = self._suggest(number, known) if is_model_asked else self._random.ask(number)
         self.adopt(number, params)
         return params
 
@@ -54,7 +61,11 @@ class ModelProposer:
         """The trial's loss; without one it is forgotten. Raises ValueError for a loss that is not finite."""
         self._known.tell(number, loss)
 
-    def _suggest(self, number: int) -> Params:
+    def _in_use(self) -> Observations:
+        own = self._known.own()
+        return own if own.n_told >= max(self._n_start, N_KEPT) else self._known
+
+    def _suggest(self, number: int, known: Observations) -> Params:
         """What was tried before would teach little: then another draw, at last from the prior."""
         random = (self._random.ask(number, redraw) for redraw in range(_N_RANDOM_REDRAWS))
-        return self._known.first_new(chain(self._model.draws(number, self._known), random))
+        return self._known.first_new(chain(self._model.draws(number, known), random))

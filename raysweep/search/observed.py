@@ -39,6 +39,12 @@ class Observations:
         """Every trial that is not forgotten, ascending."""
         return sorted(self._trials.items(), key=lambda item: item[0])
 
+    def own(self) -> "Observations":
+        """The same without earlier runs."""
+        own = Observations()
+        own._trials = {number: trial for number, trial in self._trials.items() if number >= 0}
+        return own
+
     def adopt(self, number: int, params: Params) -> None:
         """The trial is pending."""
         self._trials[number] = Observed(params, None)
