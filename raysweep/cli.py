@@ -202,6 +202,15 @@ def _serve(arguments: Sequence[str]) -> int:
     return run(command_parser("serve", _serve), arguments)
 
 
+def _report(arguments: Sequence[str]) -> int:
+    """Make a sweep's findings and report, or those of any table of trials."""
+    from raysweep.report.command import run
+
+    for line in run(command_parser("report", _report), arguments):
+        print(line)
+    return 0
+
+
 def _schema(arguments: Sequence[str]) -> int:
     """Print the JSON schema of the settings, for editors."""
     command_parser("schema", _schema).parse_args(arguments)
@@ -219,6 +228,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "plan": _plan,
     "assets": _assets,
     "serve": _serve,
+    "report": _report,
     "schema": _schema,
 }
 

@@ -1,0 +1,129 @@
+"""A report's record from a sweep's folder, at any moment of the sweep."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysweep import ledger, results
+from raysweep.config import SweepConfig
+from raysweep.dimensions import Branch, Dimension, Fixed, Integer, LogUniform, QUniform, Uniform, nested
+from raysweep.errors import InputError, SweepFolderError
+from raysweep.folder import read_settings
+from raysweep.frames import COLUMNS, PARAMS_PREFIX, metric_names
+from raysweep.plan import BUDGET, budget_epochs, make_pruner
+from raysweep.report.record import Bill, FinalScore, Param, Record, SweepFacts, kind_of
+from raysweep.space import Params
+from raysweep.state import SweepState
+from raysweep.views.pace import savings
+from raysweep.views.view import Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_run(folder: Path) -> Record:
+    """The record of the sweep in a folder; raises SweepFolderError where there is none that began."""
+    found = results.load(folder)
+    started = found.state.started
+    if started is None:
+        raise SweepFolderError(f"{folder}: nothing was begun in it; there is nothing to report")
+    config = _settings(folder, found.state)
+    trials = found.trials
+    return Record(
+        title=started.name,
+        goal=found.state.goal,
+        trials=trials,
+        evaluations=found.evaluations,
+        metrics=_metrics(found.state),
+        params=_params(found.state, trials, config),
+        sweep=_facts(folder, found.state, config),
+        notes=() if config else ("config.yaml is gone or was changed: rungs and ranges are not shown",),
+    )
+
+
+def _settings(folder: Path, state: SweepState) -> SweepConfig | None:
+    """None where they can no longer be read: what was found is worth showing without."""
+    try:
+        return read_settings(folder, state.started) if state.started else None
+    except InputError:
+        return None
+
+
+def _metrics(state: SweepState) -> tuple[str, ...]:
+    names = metric_names((one for trial in state.trials.values() for one in trial.evaluations), state.goal.metric)
+    return tuple(f"metrics/{name}" if name in COLUMNS else name for name in names)
+
+
+def _params(state: SweepState, trials: "pd.DataFrame", config: SweepConfig | None) -> tuple[Param, ...]:
+    sampled = dict.fromkeys(name for trial in state.trials.values() for name in trial.proposed.sampled)
+    dimensions = _dimensions(config.space) if config else {}
+    named = {name: trials[PARAMS_PREFIX + name].dropna().tolist() for name in sampled}
+    return tuple(_param(name, values, dimensions) for name, values in named.items() if len(set(values)) > 1)
+
+
+def _param(name: str, values: list[object], dimensions: Mapping[str, Dimension]) -> Param:
+    dimension = dimensions.get(name)
+    kind = kind_of(values)
+    match dimension:
+        case Uniform() | LogUniform() | QUniform() | Integer() if kind == "number":
+            is_log = isinstance(dimension, LogUniform) or (isinstance(dimension, Integer) and dimension.log)
+            return Param(name, kind, is_log, float(dimension.low), float(dimension.high))
+        case _:
+            return Param(name, kind)
+
+
+def _dimensions(space: Mapping[str, object]) -> dict[str, Dimension]:
+    """Every dimension by its name; one that stands in several branches has the widest range."""
+    found: dict[str, Dimension] = {}
+    for name, dimension in space.items():
+        if isinstance(dimension, Uniform | LogUniform | QUniform | Integer):
+            found[name] = dimension
+        if isinstance(dimension, Branch):
+            for branch in dimension.branches:
+                inner = {key: one for key, one in nested(dimension, branch).items() if not isinstance(one, Fixed)}
+                for key, one in _dimensions(inner).items():
+                    found.setdefault(key, one)
+    return found
+
+
+def _facts(folder: Path, state: SweepState, config: SweepConfig | None) -> SweepFacts:
+    rungs = {number: _rungs(trial.params, config, state) for number, trial in state.trials.items()}
+    setting = Setting(folder, 1, _budget, lambda params: ())
+    saved, spending = savings(state, setting), state.spending
+    bill = Bill(
+        saved.trained_tokens,
+        saved.saved_tokens,
+        saved.share,
+        spending.spent if spending.is_any else None,
+        config.budget.max_usd if config else None,
+        saved.usd,
+    )
+    is_running = ledger.holder(folder) is not None
+    return SweepFacts(
+        sweep_id=state.started.sweep_id if state.started else "",
+        bill=bill,
+        finals=tuple(FinalScore(one.name, one.trial, one.split, one.metrics) for one in state.finals),
+        rungs=rungs,
+        n_planned=state.n_trials,
+        is_running=is_running and state.ended is None,
+        can_go_on=any(trial.can_go_on for trial in state.trials.values()) or len(state.trials) < state.n_trials,
+        end_reason=state.ended.reason if state.ended else "",
+        elapsed_s=state.elapsed_s(state.at) if state.at else 0.0,
+        folder=str(folder),
+    )
+
+
+def _budget(params: Params) -> float:
+    return budget_epochs(params) if BUDGET in params else 0.0
+
+
+def _rungs(params: Params, config: SweepConfig | None, state: SweepState) -> tuple[float, ...]:
+    if config is None or BUDGET not in params:
+        return ()
+    return make_pruner(config, _examples_per_epoch(state)).rungs_for(budget_epochs(params))
+
+
+def _examples_per_epoch(state: SweepState) -> int:
+    """From the evaluations, so that no data have to be read; 1 before the first."""
+    rates = [one.examples / one.epoch for trial in state.trials.values() for one in trial.evaluations if one.epoch > 0]
+    return max(1, round(max(rates))) if rates else 1

@@ -1,0 +1,180 @@
+"""What a report is made of, wherever it came from: trials, evaluations, params and what is known of the sweep."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from raysweep.goal import Goal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+PARAMS_PREFIX = "params/"
+TRIED = ("completed", "pruned")
+"""Outcomes whose score says something about the params."""
+
+
+@dataclass(frozen=True)
+class Param:
+    """A hyperparameter that took more than one value."""
+
+    name: str
+    kind: Literal["number", "category"]
+    is_log: bool = False
+    """Whether it belongs on a logarithmic axis."""
+    low: float | None = None
+    """Where its range begins; None where only the tried values are known."""
+    high: float | None = None
+
+    @property
+    def column(self) -> str:
+        """Its column among the trials."""
+        return PARAMS_PREFIX + self.name
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a sweep took, and what stopping early spared it."""
+
+    trained_tokens: int
+    saved_tokens: int
+    saved_share: float | None
+    """Of what the completed and pruned trials would have trained in full; None where that is not known."""
+    spent_usd: float | None
+    """None where nothing costs money."""
+    max_usd: float | None
+    saved_usd: float
+
+
+@dataclass(frozen=True)
+class FinalScore:
+    """A score that ranked no trial."""
+
+    name: str
+    """`best` or a baseline."""
+    trial: int | None
+    split: str
+    metrics: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model said of rows whose right labels are known."""
+
+    labels: tuple[str, ...]
+    right: tuple[int, ...]
+    predicted: tuple[int, ...]
+    """Indices of labels; anything outside them is an answer that no label could be read from."""
+    probabilities: tuple[tuple[float, ...], ...] | None
+    """(n, n_labels); None where the model gives none."""
+    split: str = "validation"
+
+
+@dataclass(frozen=True)
+class SweepFacts:
+    """What a sweep's folder knows beyond a table."""
+
+    sweep_id: str
+    bill: Bill
+    finals: tuple[FinalScore, ...]
+    rungs: Mapping[int, tuple[float, ...]]
+    """By trial, in epochs."""
+    n_planned: int
+    is_running: bool
+    """Whether somebody drives it now."""
+    can_go_on: bool
+    end_reason: str
+    elapsed_s: float
+    folder: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that a report is made of.
+
+    `trials` has the columns trial, outcome (null while it runs) and objective, then those of `metrics`, of the params
+    (`params/NAME`) and any others; `evaluations` has trial, epoch, trained_tokens and metrics, and may be empty.
+    """
+
+    title: str
+    goal: Goal
+    trials: "pd.DataFrame"
+    evaluations: "pd.DataFrame"
+    metrics: tuple[str, ...]
+    params: tuple[Param, ...]
+    sweep: SweepFacts | None = None
+    certainty: str | None = None
+    """How sure the winner is, in words, where somebody has measured it."""
+    predictions: Predicted | None = None
+    """The winner's."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of how the table was read."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether more is still to come."""
+        return self.sweep is not None and self.sweep.is_running
+
+    def numbers(self, column: str) -> Floats:
+        """A column of the trials as numbers; NaN where it has none."""
+        return numbers_of(self.trials, column)
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """One a trial; `running` where it has not ended."""
+        values = self.trials["outcome"].tolist()
+        return tuple(value if isinstance(value, str) else "running" for value in values)
+
+    @property
+    def scores(self) -> Floats:
+        """The objective of every trial; NaN where it has none that is finite."""
+        values = self.numbers("objective")
+        return np.where(np.isfinite(values), values, np.nan)
+
+    @property
+    def is_tried(self) -> npt.NDArray[np.bool_]:
+        """Which trials were completed or pruned, with a score."""
+        return np.array([outcome in TRIED for outcome in self.outcomes], dtype=bool) & np.isfinite(self.scores)
+
+    @property
+    def is_completed(self) -> npt.NDArray[np.bool_]:
+        """Which trials were completed, with a score."""
+        return np.array([outcome == "completed" for outcome in self.outcomes], dtype=bool) & np.isfinite(self.scores)
+
+    @property
+    def best(self) -> int | None:
+        """The place, among the trials, of the best completed one; the earlier one where two are equal."""
+        if not self.is_completed.any():
+            return None
+        losses = np.where(self.is_completed, self.scores * self.goal.loss(1.0), np.inf)
+        return int(np.argmin(losses))
+
+
+def numbers_of(frame: "pd.DataFrame", column: str) -> Floats:
+    """A column as numbers; NaN where it has none, or where there is no such column."""
+    import pandas as pd
+
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def texts_of(frame: "pd.DataFrame", column: str) -> list[str]:
+    """A column as texts; empty where it has no value."""
+    import pandas as pd
+
+    return ["" if pd.isna(value) else _text(value) for value in frame[column].tolist()]
+
+
+def kind_of(values: Sequence[object]) -> Literal["number", "category"]:
+    """Whether values that are not null are all numbers; true and false are categories."""
+    return "number" if all(isinstance(one, int | float) and not isinstance(one, bool) for one in values) else "category"
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

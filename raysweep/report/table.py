@@ -1,0 +1,69 @@
+"""The table of all trials and all metrics: which columns, in which order, and each cell as text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from raysweep.report.record import PARAMS_PREFIX, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIRST = ("trial", "outcome")
+LAST = ("reason", "interruptions", "model", "job_id", "host", "started_at", "ended_at")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column."""
+
+    name: str
+    cells: tuple[str, ...]
+    is_number: bool
+    keys: tuple[str, ...]
+    """What rows are sorted by; empty where a cell is."""
+
+
+def columns(record: Record) -> tuple[Column, ...]:
+    """Every column that has a value, as the table shows them: what it is, its scores, its params, the rest."""
+    return tuple(_column(record.trials, name) for name in _names(record) if record.trials[name].notna().any())
+
+
+def ranked(record: Record) -> list[int]:
+    """The places of the trials, the best completed first, those without a score last."""
+    losses = np.where(np.isfinite(record.scores), record.scores * record.goal.loss(1.0), np.inf)
+    return [int(place) for place in np.lexsort((losses, ~record.is_completed))]
+
+
+def _names(record: Record) -> Iterator[str]:
+    there = list(record.trials.columns)
+    varied = [param.column for param in record.params if param.column in there]
+    fixed = [name for name in there if name.startswith(PARAMS_PREFIX) and name not in varied]
+    score = [] if record.goal.metric in record.metrics else ["objective"]
+    metrics = [name for name in record.metrics if name in there]
+    told = {*FIRST, *LAST, *varied, *fixed, *metrics, "objective"}
+    rest = [name for name in there if name not in told]
+    yield from [*FIRST, *score, *metrics, *varied, *rest, *fixed]
+    yield from (name for name in LAST if name in there)
+
+
+def _column(frame: "pd.DataFrame", name: str) -> Column:
+    import pandas as pd
+
+    values = ["" if pd.isna(value) else value for value in frame[name].tolist()]
+    is_number = frame[name].dtype.kind in "iufIUF" and name != "trial"
+    cells = tuple(_cell(value) for value in values)
+    keys = tuple("" if value == "" else repr(float(value)) if is_number or name == "trial" else "" for value in values)
+    return Column(name.removeprefix(PARAMS_PREFIX), cells, is_number or name == "trial", keys)
+
+
+def _cell(value: object) -> str:
+    import pandas as pd
+
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, float):
+        return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.4g}"
+    return " ".join(str(value).split())
