@@ -37,6 +37,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--view", choices=get_args(Mode), default="auto", help="what the terminal shows")
     parser.add_argument("--quiet", action="store_const", const="quiet", dest="view", help="only errors and the end")
     parser.add_argument("--json", action="store_const", const="json", dest="view", help="one JSON object a line")
+    parser.add_argument("--no-report", action="store_true", help="make no report at the end; `raysweep report` does")
     parser.add_argument("--no-dashboard", action="store_true", help="start no Ray dashboard")
 
 
@@ -68,6 +69,13 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="at a server of our own, started for it, in place of the paid host; trainer.rehearsal says more",
     )
+
+
+def trial_number(text: str) -> int:
+    """The number that a text is; raises ArgumentTypeError for one that is none."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no trial's number; they count from 0")
+    return int(text)
 
 
 def config_of(parsed: argparse.Namespace) -> SweepConfig:

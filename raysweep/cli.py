@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from raysweep import assets, folder, results
-from raysweep.arguments import add_config, add_run, add_running, command_parser, config_of, options_of
+from raysweep.arguments import add_config, add_run, add_running, command_parser, config_of, options_of, trial_number
 from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
@@ -71,7 +71,7 @@ def _tune(arguments: Sequence[str]) -> int:
     config = config_of(parsed)
     from raysweep.sweep import run_sweep
 
-    return _end_code(run_sweep(config, options_of(parsed, is_confirmed=parsed.yes)))
+    return _end(run_sweep(config, options_of(parsed, is_confirmed=parsed.yes)), parsed)
 
 
 def _resume(arguments: Sequence[str]) -> int:
@@ -96,25 +96,19 @@ def _resume(arguments: Sequence[str]) -> int:
         why = found.state.ended.reason if found.state.ended else ""
         more = "target=null trials=N" if "target" in why else "trials=N"
         print(f"raysweep: nothing is left to do ({why}); for more trials: raysweep resume {parsed.run} {more}")
-    return _end_code(found)
+    return _end(found, parsed)
 
 
 def _stop(arguments: Sequence[str]) -> int:
     """Stop one trial of a sweep by hand, whether its driver is alive or not."""
     parser = command_parser("stop", _stop)
     add_run(parser)
-    parser.add_argument("trial", type=_number, help="the trial's number")
+    parser.add_argument("trial", type=trial_number, help="the trial's number")
     parsed = parser.parse_args(arguments)
     from raysweep.steering import stop_trial
 
     print(stop_trial(folder.find(parsed.run), parsed.trial, RealClock()))
     return 0
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no trial's number; they count from 0")
-    return int(text)
 
 
 def _reconcile(arguments: Sequence[str]) -> int:
@@ -239,10 +233,15 @@ def _overview() -> str:
     return "\n".join(["usage: raysweep COMMAND …   (raysweep COMMAND --help says more)", "", *lines, "", shipped])
 
 
-def _end_code(found: results.Results) -> int:
+def _end(found: results.Results, parsed: argparse.Namespace) -> int:
+    """The sweep's exit code; its report is made where somebody waits for it, so not after a signal."""
     ended = found.state.ended
     if ended and ended.signal:
         return SIGNAL_CODES[ended.signal]
+    if not parsed.no_report:
+        from raysweep.report.command import report_end
+
+        report_end(found.folder, say=print if parsed.view != "json" else None)
     if found.best is None:
         print("raysweep: no trial has completed; the table says why", file=sys.stderr)
         return 1

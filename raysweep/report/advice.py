@@ -26,7 +26,7 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
         yield from _without_winner(record, n_ended)
         return
     if n_failed > MANY_FAILED * n_ended:
-        yield f"{n_failed} of {n_ended} trials failed: see where they lie in the pictures, and narrow the space."
+        yield f"{n_failed} of {n_ended} trials failed: see where they lie, and narrow the space there."
     yield from _edges(record)
     yield from _matters(record, importance)
     if record.is_completed.sum() < FEW_COMPLETED:
@@ -58,7 +58,8 @@ def _edges(record: Record) -> Iterator[str]:
         share = (_scale(own, param) - _scale(low, param)) / (_scale(high, param) - _scale(low, param))
         if share <= EDGE or share >= 1 - EDGE:
             side, way = ("lower", "less") if share <= EDGE else ("upper", "more")
-            yield f"The winner's {param.name} ({own:.3g}) lies at the {side} edge of {low:.3g} to {high:.3g}: try {way}."
+            span = f"{low:.3g} to {high:.3g}"
+            yield f"The winner's {param.name} ({own:.3g}) lies at the {side} edge of {span}: try {way}."
 
 
 def _range(param: Param, values: np.typing.NDArray[np.float64]) -> tuple[float, float]:

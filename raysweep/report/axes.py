@@ -40,12 +40,12 @@ def log_axis(axes: "Axes", values: Floats, axis: Literal["x", "y"] = "x") -> Non
     chosen.set_minor_formatter(NullFormatter())
 
 
-def few_ticks(axes: "Axes", *, x: int = 6, y: int = 6, is_whole: bool = False) -> None:
-    """At most so many ticks, at round numbers; `is_whole` for counts along x."""
+def few_ticks(axes: "Axes", *, x: int = 6, y: int = 6, counts: bool = False) -> None:
+    """At most so many ticks, at round numbers; `counts`: whole ones along y."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(x, integer=is_whole))
-    axes.yaxis.set_major_locator(MaxNLocator(y))
+    axes.xaxis.set_major_locator(MaxNLocator(x, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(y, steps=[1, 2, 5, 10], integer=counts))
 
 
 def token_axis(axes: "Axes") -> None:

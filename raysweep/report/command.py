@@ -1,8 +1,9 @@
 """`raysweep report`: of a sweep, or of any table of trials."""
 
 import argparse
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from raysweep import folder as folders
@@ -13,6 +14,8 @@ from raysweep.report.from_table import SUFFIXES, read_table
 from raysweep.report.record import Record
 from raysweep.report.statistics import Threshold, given_threshold
 from raysweep.report.write import write_report
+
+_LOG = logging.getLogger(__name__)
 
 FOLLOW_S = 10.0
 """Between two reports of a running sweep."""
@@ -32,6 +35,20 @@ def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[str,
             break
         time.sleep(FOLLOW_S)
     return written.findings.winner, f"report in {written.page}, as text in {written.text}"
+
+
+def report_end(folder: Path, say: Callable[[str], None] | None) -> None:
+    """The report of a sweep that has just ended; says where it lies, or logs why there is none. Never raises.
+
+    The sweep's results are on disk before, so nothing is lost with it.
+    """
+    try:
+        written = write_report(read_run(folder), folder, RealClock().now())
+    except Exception as error:  # noqa: BLE001  # a picture must not make a sweep that was paid look like a failure
+        _LOG.warning("no report: %s: %s; `raysweep report %s` tries again", type(error).__name__, error, folder)
+        return
+    if say:
+        say(f"report in {written.page}")
 
 
 def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:

@@ -111,8 +111,8 @@ def _sure(record: Record) -> Iterator[str]:
     yield from _lead(record)
     if not finals and not record.certainty:
         yield (
-            "No rows that ranked no trial have scored the winner, and none was repeated with another seed: "
-            "the best of many trials looks better than it is, and how much better is not known here."
+            "No rows that ranked no trial have scored the winner: the best of many looks better than it is, "
+            "and how much better is not known here."
         )
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from raysweep import ledger, results
 from raysweep.config import SweepConfig
-from raysweep.dimensions import Branch, Dimension, Fixed, Integer, LogUniform, QUniform, Uniform, nested
+from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUniform, QUniform, Uniform, nested
 from raysweep.errors import InputError, SweepFolderError
 from raysweep.folder import read_settings
 from raysweep.frames import COLUMNS, PARAMS_PREFIX, metric_names
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
 from raysweep.report.record import Bill, FinalScore, Param, Record, SweepFacts, kind_of
+from raysweep.report.scales import param_of
 from raysweep.space import Params
 from raysweep.state import SweepState
 from raysweep.views.pace import savings
@@ -20,11 +21,18 @@ from raysweep.views.view import Setting
 if TYPE_CHECKING:
     import pandas as pd
 
+CHOICE_RATIO = 8.0
+"""Choices of numbers that span this much are steps of a scale, as 4, 8, 16, 32: on a logarithmic axis."""
+
 
 def read_run(folder: Path) -> Record:
     """The record of the sweep in a folder; raises SweepFolderError where there is none that began."""
-    found = results.load(folder)
-    started = found.state.started
+    return record_of(results.load(folder))
+
+
+def record_of(found: results.Results) -> Record:
+    """The record of a sweep's results; raises SweepFolderError where nothing was begun."""
+    folder, started = found.folder, found.state.started
     if started is None:
         raise SweepFolderError(f"{folder}: nothing was begun in it; there is nothing to report")
     config = _settings(folder, found.state)
@@ -68,6 +76,11 @@ def _param(name: str, values: list[object], dimensions: Mapping[str, Dimension])
         case Uniform() | LogUniform() | QUniform() | Integer() if kind == "number":
             is_log = isinstance(dimension, LogUniform) or (isinstance(dimension, Integer) and dimension.log)
             return Param(name, kind, is_log, float(dimension.low), float(dimension.high))
+        case Choice() if kind == "number":
+            numbers = [float(value) for value in values if isinstance(value, int | float)]
+            return Param(name, kind, is_log=min(numbers) > 0 and max(numbers) >= CHOICE_RATIO * min(numbers))
+        case None:
+            return param_of(name, values)
         case _:
             return Param(name, kind)
 
@@ -76,7 +89,7 @@ def _dimensions(space: Mapping[str, object]) -> dict[str, Dimension]:
     """Every dimension by its name; one that stands in several branches has the widest range."""
     found: dict[str, Dimension] = {}
     for name, dimension in space.items():
-        if isinstance(dimension, Uniform | LogUniform | QUniform | Integer):
+        if isinstance(dimension, Choice | Uniform | LogUniform | QUniform | Integer):
             found[name] = dimension
         if isinstance(dimension, Branch):
             for branch in dimension.branches:
@@ -98,14 +111,14 @@ def _facts(folder: Path, state: SweepState, config: SweepConfig | None) -> Sweep
         config.budget.max_usd if config else None,
         saved.usd,
     )
-    is_running = ledger.holder(folder) is not None
+    is_driven = (folder / ledger.FILE_NAME).is_file() and ledger.holder(folder) is not None
     return SweepFacts(
         sweep_id=state.started.sweep_id if state.started else "",
         bill=bill,
         finals=tuple(FinalScore(one.name, one.trial, one.split, one.metrics) for one in state.finals),
         rungs=rungs,
         n_planned=state.n_trials,
-        is_running=is_running and state.ended is None,
+        is_running=is_driven and state.ended is None,
         can_go_on=any(trial.can_go_on for trial in state.trials.values()) or len(state.trials) < state.n_trials,
         end_reason=state.ended.reason if state.ended else "",
         elapsed_s=state.elapsed_s(state.at) if state.at else 0.0,

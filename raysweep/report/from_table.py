@@ -12,7 +12,8 @@ import numpy as np
 from raysweep.errors import ConfigError, DataError
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
-from raysweep.report.record import PARAMS_PREFIX, Floats, Param, Record, kind_of, numbers_of
+from raysweep.report.record import PARAMS_PREFIX, Floats, Param, Record, numbers_of
+from raysweep.report.scales import param_of
 from raysweep.scoring import METRICS
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 """Names that hosts of fine-tunes gave to metrics, and ours (Azure OpenAI and OpenAI, 2022)."""
 PREFIXES = (PARAMS_PREFIX, "params_", "config/", "config.")
 """What marks a param in the tables of raysweep, Optuna, Ray Tune and others."""
-LOG_RATIO = 20.0
-"""A param whose values span more than this, more evenly by their logarithm, goes on a logarithmic axis."""
 _MINIMISED = {"loss", "error", "mse", "rmse", "mae", "perplexity"}
 _MAXIMISED = {"accuracy", "acc", "f1", "auc", "precision", "recall", "score", "r2", "kappa", "qwk"}
 
@@ -172,18 +171,4 @@ def _is_metric(name: str) -> bool:
 
 def _param(trials: "pd.DataFrame", name: str) -> Param:
     values = trials[PARAMS_PREFIX + name].dropna().tolist()
-    kind = kind_of(values)
-    return Param(name, kind, is_log=kind == "number" and _spans_decades([float(value) for value in values]))
-
-
-def _spans_decades(values: Sequence[float]) -> bool:
-    """Whether a logarithmic axis shows the values better: they span much, and lie more evenly by their logarithm."""
-    array = np.array(values)
-    if not (array > 0).all() or array.max() / array.min() < LOG_RATIO:
-        return False
-    return _skew(np.log(array)) < _skew(array)
-
-
-def _skew(values: Floats) -> float:
-    spread = values.std()
-    return float(abs((((values - values.mean()) / spread) ** 3).mean())) if spread > 0 else 0.0
+    return param_of(name, values)

@@ -87,7 +87,13 @@ def _winner(findings: Findings) -> Iterator[_Drawn]:
         caption = "Below the dashed line the winner is surer than right."
         yield "plot_reliability", "The winner's reliability", caption, plots_answers.reliability(found), False
     caption = "Each completed trial by the way it answers; the line is the median, the star the best."
-    yield "plot_regression", "Could this be a regression?", caption, plots_answers.regression(findings.answers), False
+    yield (
+        "plot_regression",
+        "Squared error, by the way of answering",
+        caption,
+        plots_answers.regression(findings.answers),
+        False,
+    )
 
 
 def threshold_words(findings: Findings) -> str:

@@ -17,7 +17,7 @@ RELIABLE_R2 = 0.3
 """Below this, the forest explains so little of trials it has not seen that its ranking means little."""
 TREES = 200
 REPLICATES = 20
-REPLICATE_TREES = 60
+REPLICATE_TREES = 40
 HELD_OUT = 0.25
 
 
@@ -112,5 +112,5 @@ def _drops(features: "pd.DataFrame", scores: object, params: tuple[Param, ...], 
 
     seen, unseen, taught, asked = train_test_split(features, scores, test_size=HELD_OUT, random_state=seed)
     forest = _forest(params, REPLICATE_TREES, seed=seed).fit(seen, taught)
-    found = permutation_importance(forest, unseen, asked, n_repeats=3, random_state=seed)
+    found = permutation_importance(forest, unseen, asked, n_repeats=2, random_state=seed)
     return [float(value) for value in found.importances_mean]

@@ -40,46 +40,43 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial,
 @contextmanager
 def style() -> Iterator[None]:
     """Within it, figures are made and drawn our way; outside nothing changes."""
-    from matplotlib import rcParams
+    from matplotlib import rc_context
 
-    settings = {
-        "font.size": 9.5,
-        "font.family": ["DejaVu Sans"],
-        "text.color": INK,
-        "axes.edgecolor": MUTED,
-        "axes.labelcolor": INK,
-        "axes.labelsize": 9.5,
-        "axes.linewidth": 0.7,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.facecolor": "none",
-        "axes.axisbelow": True,
-        "axes.grid": True,
-        "axes.unicode_minus": True,
-        "grid.color": GRID,
-        "grid.linewidth": 0.7,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": MUTED,
-        "ytick.labelcolor": MUTED,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-        "xtick.major.size": 0,
-        "ytick.major.size": 0,
-        "xtick.minor.size": 0,
-        "ytick.minor.size": 0,
-        "figure.facecolor": PAPER,
-        "legend.frameon": False,
-        "legend.fontsize": 8.5,
-        "lines.solid_capstyle": "round",
-        "svg.fonttype": "none",
-    }
-    former = {name: rcParams[name] for name in settings}
-    rcParams.update(settings)
-    try:
+    with rc_context(
+        {
+            "font.size": 9.5,
+            "font.family": ["DejaVu Sans"],
+            "text.color": INK,
+            "axes.edgecolor": MUTED,
+            "axes.labelcolor": INK,
+            "axes.labelsize": 9.5,
+            "axes.linewidth": 0.7,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.facecolor": "none",
+            "axes.axisbelow": True,
+            "axes.grid": True,
+            "axes.unicode_minus": True,
+            "grid.color": GRID,
+            "grid.linewidth": 0.7,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
+            "xtick.labelcolor": MUTED,
+            "ytick.labelcolor": MUTED,
+            "xtick.labelsize": 8.5,
+            "ytick.labelsize": 8.5,
+            "xtick.major.size": 0,
+            "ytick.major.size": 0,
+            "xtick.minor.size": 0,
+            "ytick.minor.size": 0,
+            "figure.facecolor": PAPER,
+            "legend.frameon": False,
+            "legend.fontsize": 8.5,
+            "lines.solid_capstyle": "round",
+            "svg.fonttype": "none",
+        }
+    ):
         yield
-    finally:
-        rcParams.update(former)
 
 
 def figure(width: float = 4.8, height: float = 3.2) -> "tuple[Figure, Axes]":

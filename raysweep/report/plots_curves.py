@@ -44,7 +44,7 @@ def _curves(record: Record) -> dict[int, tuple[Floats, Floats]]:
 
 def _lines(axes: "Axes", curves: dict[int, tuple[Floats, Floats]], outcomes: dict[int, str], best: int | None) -> None:
     styles = {"completed": (COMPLETED, 1.1, 0.75, 3), "running": (INK, 1.1, 0.8, 3)}
-    thin = 0.6 if len(curves) > 100 else 1.0
+    is_dense = len(curves) > 100
     told: set[str] = set()
     for trial, (x, y) in curves.items():
         outcome = outcomes.get(trial, "running")
@@ -57,7 +57,15 @@ def _lines(axes: "Axes", curves: dict[int, tuple[Floats, Floats]], outcomes: dic
         else:
             marker = "o" if len(x) == 1 else None
             axes.plot(
-                x, y, color=colour, linewidth=width * thin, alpha=alpha, zorder=order, label=label, marker=marker, ms=3
+                x,
+                y,
+                color=colour,
+                linewidth=width * (0.6 if is_dense else 1),
+                alpha=alpha * (0.35 if is_dense else 1),
+                zorder=order,
+                label=label,
+                marker=marker,
+                ms=3,
             )
 
 

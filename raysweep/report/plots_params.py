@@ -6,7 +6,7 @@ import numpy as np
 
 from raysweep.report.axes import few_ticks, legend_above, log_axis, mark_best, name_axes, number
 from raysweep.report.importance import Importance
-from raysweep.report.paint import COMPLETED, GRID, INK, LINE, MUTED, PRUNED, figure, shade
+from raysweep.report.paint import COMPLETED, GRID, INK, LINE, MUTED, PAPER, PRUNED, figure, shade
 from raysweep.report.record import Floats, Param, Record, texts_of
 from raysweep.report.smoothing import smooth
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_BEHIND = {"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.8}
+"""Of words that lie on lines."""
 SPREAD = 0.16
 """How far, in units of a strip's distance to the next, its points are spread aside."""
 MOST_LINES = 400
-LABEL_LENGTH = 14
+LABEL_LENGTH = 20
 
 
 def slice_(record: Record, param: Param) -> "Figure | None":
@@ -43,8 +45,9 @@ def _cloud(axes: "Axes", record: Record, param: Param) -> None:
         log_axis(axes, x[given])
     else:
         few_ticks(axes)
-    _points(axes, record, x, given)
-    if 2 <= distinct.size < 7:
+    is_stepped = 2 <= distinct.size < 7
+    _points(axes, record, _aside(x, param) if is_stepped else x, given)
+    if is_stepped:
         medians = [float(np.median(y[given & (x == value)])) for value in distinct]
         axes.plot(distinct, medians, color=LINE, linewidth=1.8, marker="D", markersize=5, label="median")
         _tick_each(axes, distinct, param)
@@ -53,6 +56,14 @@ def _cloud(axes: "Axes", record: Record, param: Param) -> None:
         if line:
             axes.plot(np.exp(line[0]) if param.is_log else line[0], line[1], color=LINE, linewidth=2, label="smoothed")
     _star(axes, record, x)
+
+
+def _aside(x: Floats, param: Param) -> Floats:
+    """Values that many trials share, spread a little, so that each trial is seen."""
+    scaled = np.log(x) if param.is_log else x
+    reach = float(np.nanmax(scaled) - np.nanmin(scaled)) * 0.018
+    moved = scaled + np.random.default_rng(0).uniform(-reach, reach, len(x))
+    return np.exp(moved) if param.is_log else moved
 
 
 def _tick_each(axes: "Axes", distinct: Floats, param: Param) -> None:
@@ -115,6 +126,8 @@ def importances(found: Importance) -> "Figure | None":
     """What shuffling each param costs, with the interval; None where there is no importance."""
     if not found.params:
         return None
+    from matplotlib.ticker import MaxNLocator
+
     shown = found.params[:15][::-1]
     drawn, axes = figure(4.8, 0.95 + 0.34 * len(shown))
     places = np.arange(len(shown))
@@ -126,6 +139,7 @@ def importances(found: Importance) -> "Figure | None":
     axes.set_yticks(places.tolist(), [one.param for one in shown], color=INK)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_xlabel("drop of R² on trials held out when shuffled")
     title = "" if found.is_reliable else "unreliable, "
     r2 = f"{title}out-of-bag R² {found.r2:.2f}"
@@ -190,7 +204,9 @@ def _unit(axes: "Axes", scaled: Floats, values: Floats, place: int) -> Floats:
 
 
 def _tick(axes: "Axes", x: float, y: float, text: str) -> None:
-    axes.annotate(text, (x, y), (4, 0), textcoords="offset points", fontsize=8, color=INK, va="center", zorder=7)
+    axes.annotate(
+        text, (x, y), (4, 0), textcoords="offset points", fontsize=8, color=INK, va="center", zorder=7, bbox=_BEHIND
+    )
 
 
 def _short(text: str) -> str:

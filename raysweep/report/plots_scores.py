@@ -39,7 +39,7 @@ def histogram(record: Record, threshold: Threshold) -> "Figure | None":
         axes.axvline(best, color=BEST, linewidth=1.6, linestyle=(0, (4, 2)), label=f"best {best:.3f}")
     if threshold.value is not None:
         axes.axvline(threshold.value, color=FAILED, linewidth=1.2, linestyle=":", label="threshold")
-    few_ticks(axes)
+    few_ticks(axes, counts=True)
     axes.grid(visible=False, axis="x")
     name_axes(axes, record.goal.metric, "trials")
     legend_above(axes, 3)
@@ -81,7 +81,8 @@ def _order(record: Record) -> np.typing.NDArray[np.int64]:
     if "ended_at" not in record.trials.columns:
         return np.arange(len(record.trials), dtype=np.int64)
     ended = pd.to_datetime(record.trials["ended_at"], utc=True, errors="coerce")
-    order: np.typing.NDArray[np.int64] = np.argsort(ended.fillna(pd.Timestamp.max.tz_localize("UTC")).to_numpy())
+    times = ended.dt.tz_localize(None).to_numpy()
+    order: np.typing.NDArray[np.int64] = np.argsort(times, kind="stable")
     return order
 
 
@@ -121,6 +122,7 @@ def _edges(scores: Floats) -> Floats:
         middle = float(scores[0])
         width = abs(middle) * 0.05 or 0.05
         return np.array([middle - width, middle + width])
-    n_bins = int(np.clip(np.histogram_bin_edges(scores, "fd").size - 1, min(8, max(scores.size, 3)), 40))
+    least = 15 if scores.size >= 100 else 8
+    n_bins = int(np.clip(np.histogram_bin_edges(scores, "fd").size - 1, least, 40))
     edges: Floats = np.linspace(scores.min(), scores.max(), n_bins + 1)
     return edges

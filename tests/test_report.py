@@ -1,0 +1,286 @@
+"""What a report finds, and that it is made of anything, or says clearly why not."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_toys import record, seed_scores, sweep, write_ledger
+from scripted_sweep import finals, started
+from scripted_sweep import sweep as small_sweep
+
+from raysweep.cli import main
+from raysweep.ledger import Ledger
+from raysweep.report.from_run import read_run
+from raysweep.report.from_table import read_table
+from raysweep.report.importance import importance
+from raysweep.report.record import Predicted
+from raysweep.report.statistics import Threshold, choose_threshold, given_threshold, tables
+from raysweep.report.write import write_report
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def report(made, folder, threshold=None):
+    written = write_report(made, folder, NOW, threshold)
+    return written, written.page.read_text(encoding="utf-8"), written.text.read_text(encoding="utf-8")
+
+
+def test_a_table_with_the_original_statistics_gives_both_of_its_tables(tmp_path):
+    pd.DataFrame({"score": seed_scores(), "rate": np.arange(83.0)}).to_csv(tmp_path / "runs.csv", index=False)
+
+    made = read_table(tmp_path / "runs.csv", "score", params=["rate"])
+    whole, sound = tables(made, choose_threshold(made.scores, made.goal))
+
+    got = [(one.count, *(round(x, 6) for x in (one.mean, one.min, one.median, one.max))) for one in (whole, sound)]
+    assert got == [(83, 0.265154, 0.00858, 0.30742, 0.50695), (65, 0.335467, 0.21988, 0.33223, 0.50695)]
+
+
+def test_statistics_are_those_of_pandas():
+    scores = np.random.default_rng(1).normal(0.4, 0.1, 40)
+
+    found = tables(record(scores), Threshold(None, ""))[0]
+
+    assert list(found.cells.values()) == pytest.approx(pd.Series(scores).describe().tolist())
+
+
+def test_scores_without_a_gap_have_no_failed_trials():
+    assert choose_threshold(np.random.default_rng(0).normal(0.4, 0.08, 175), record([1.0]).goal).value is None
+
+
+def test_where_less_is_better_the_failed_trials_lie_above_the_threshold():
+    scores = [*np.linspace(1.0, 1.4, 30), 9.0, 9.5]
+    made = record(scores, mode="min")
+
+    found = choose_threshold(made.scores, made.goal)
+
+    assert found.value == pytest.approx((1.4 + 9.0) / 2)
+    assert tables(made, found)[1].max == pytest.approx(1.4)
+
+
+def test_a_threshold_that_was_asked_for_is_kept(tmp_path):
+    _, page, text = report(record(seed_scores()), tmp_path, given_threshold(0.1))
+
+    assert "below 0.1, as asked for" in text
+    assert "below 0.1, as asked for" in page
+
+
+def test_importance_of_noise_is_called_unreliable():
+    dice = np.random.default_rng(0)
+
+    found = importance(record(dice.normal(0, 1, 60), {"a": dice.uniform(0, 1, 60), "b": dice.uniform(0, 1, 60)}))
+
+    assert not found.is_reliable
+    assert found.words.startswith("unreliable")
+
+
+def test_importance_finds_the_param_that_matters():
+    dice = np.random.default_rng(0)
+    kind = dice.choice(["x", "y"], 80)
+    params = {"noise": dice.uniform(0, 1, 80), "kind": list(kind)}
+
+    found = importance(record(np.where(kind == "x", 0.2, 0.6) + dice.normal(0, 0.02, 80), params))
+
+    assert (found.is_reliable, found.params[0].param) == (True, "kind")
+    assert found.params[0].low <= found.params[0].mean <= found.params[0].high
+
+
+def test_a_sweep_becomes_a_page_a_text_and_pictures_by_optunas_names(tmp_path):
+    write_ledger(tmp_path, [*sweep(20, 6, np.random.default_rng(0)), *finals()])
+
+    written, page, text = report(read_run(tmp_path), tmp_path)
+
+    names = {path.stem for path in (tmp_path / "plots").iterdir()}
+    optunas = {"optimization_history", "slice_learning_rate", "param_importances", "intermediate_values"}
+    assert {f"plot_{name}" for name in (*optunas, "parallel_coordinate", "histogram", "best_by_tokens")} <= names
+    assert {path.suffix for path in (tmp_path / "plots").iterdir()} == {".svg", ".png"}
+    assert written.findings.winner in text
+    for title in ("How sure that is", "The bill", "What to try next", "Could this be a regression?"):
+        assert title in page
+        assert title in text
+    assert "on the test split, which ranked no trial: f1_weighted 0.497" in text
+
+
+def test_the_page_needs_no_network(tmp_path):
+    write_ledger(tmp_path, sweep(6, 4, np.random.default_rng(0)))
+
+    _, page, _ = report(read_run(tmp_path), tmp_path)
+
+    addresses = {address for address in re.findall(r"https?://[^\"' <)]+", page) if "www.w3.org" not in address}
+    assert addresses == set()
+    assert not re.search(r"<(script|img|link)[^>]+(src|href)=\"(?!data:)", page)
+
+
+def test_every_trial_and_metric_stands_in_the_table(tmp_path):
+    write_ledger(tmp_path, small_sweep())
+    made = read_run(tmp_path)
+
+    _, page, _ = report(made, tmp_path)
+
+    heads = re.findall(r'<button type="button">([^<]+)</button>', page)
+    assert set(made.metrics) <= set(heads)
+    assert page.count("<tr") - page.split('class="all"')[0].count("<tr") >= len(made.trials)
+
+
+def test_only_the_page_of_a_sweep_that_is_driven_loads_itself_again(tmp_path):
+    write_ledger(tmp_path, small_sweep())
+    with Ledger(tmp_path):
+        _, driven, _ = report(read_run(tmp_path), tmp_path)
+    _, left, _ = report(read_run(tmp_path), tmp_path)
+
+    assert 'http-equiv="refresh"' in driven
+    assert "best so far" in driven
+    assert 'http-equiv="refresh"' not in left
+    assert "raysweep resume" in left
+
+
+def test_pictures_of_an_older_report_do_not_stay(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "plot_slice_gone.svg").touch()
+
+    report(record([0.1, 0.2, 0.3]), tmp_path)
+
+    assert not (tmp_path / "plots" / "plot_slice_gone.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("scores", "outcomes", "says"),
+    [
+        ([0.4], ["completed"], "It is the only completed trial"),
+        ([np.nan, np.nan], ["failed", "failed"], "No trial completed with a score"),
+        ([0.4] * 20, None, "20 completed trials share its score"),
+        ([0.4, np.nan, 0.5, np.inf], None, "Trial 2 is the best"),
+        ([0.4, 0.5], [None, None], "No trial completed with a score"),
+        ([], [], "No trial completed with a score"),
+    ],
+)
+def test_a_poor_record_makes_a_report_all_the_same(tmp_path, scores, outcomes, says):
+    _, page, text = report(record(scores, outcomes=outcomes), tmp_path)
+
+    assert says in text
+    assert says in page
+
+
+def test_a_sweep_without_trials_makes_a_report(tmp_path):
+    write_ledger(tmp_path, [started()])
+
+    _, _, text = report(read_run(tmp_path), tmp_path)
+
+    assert "0 of 24 trials: none yet" in text
+
+
+def test_names_from_outside_cannot_break_the_page(tmp_path):
+    _, page, _ = report(record([0.1, 0.2, 0.3], {"<script>alert(1)</script>$x_1": ["<b>", "&", "$y"]}), tmp_path)
+
+    assert "<script>alert" not in page
+    assert "<b>" not in page
+
+
+def test_the_winners_answers_are_drawn_where_they_are_known(tmp_path):
+    answers = Predicted(("1", "2"), (0, 1, 1), (0, 7, -1), ((0.9, 0.1), (0.4, 0.6), (0.5, 0.5)))
+
+    report(record([0.1, 0.2], predictions=answers, certainty="Certain to two points."), tmp_path)
+
+    drawn = (tmp_path / "plots" / "plot_confusion_matrix.svg").read_text(encoding="utf-8")
+    assert "no label" in drawn
+    assert (tmp_path / "plots" / "plot_reliability.png").is_file()
+    assert "Certain to two points." in (tmp_path / "findings.md").read_text(encoding="utf-8")
+
+
+def test_the_seeds_metric_names_are_read_as_ours(tmp_path):
+    rows = {"classification/weighted_f1_score": [0.1, 0.3], "classification/accuracy": [0.2, 0.4], "model": ["a", "b"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "runs.csv", index=False)
+
+    for name in ("classification/weighted_f1_score", "val_f1_weighted"):
+        made = read_table(tmp_path / "runs.csv", name, params=["model"])
+
+        assert (made.goal.metric, made.goal.mode, made.best) == ("val_f1_weighted", "max", 1)
+        assert "val_accuracy" in made.metrics
+
+
+def test_tables_of_each_kind_give_the_same_record(tmp_path):
+    frame = pd.DataFrame({"val_loss": [0.3, 0.1, 0.2], "params_lr": [1e-5, 1e-3, 1e-1], "params_opt": ["a", "b", "a"]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+
+    for name in ("t.csv", "t.parquet", "t.jsonl"):
+        made = read_table(tmp_path / name, "val_loss")
+
+        assert made.best == 1
+        assert [(one.name, one.kind, one.is_log) for one in made.params] == [
+            ("lr", "number", True),
+            ("opt", "category", False),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--params", "rate"], "--metric: which column ranks the trials? Columns of numbers: score, rate"),
+        (["--metric", "scor", "--params", "rate"], "no such column; did you mean score?"),
+        (["--metric", "name", "--params", "rate"], "its values are no numbers, such as 'a'"),
+        (["--metric", "rate", "--params", "name"], "add --mode max or --mode min"),
+        (["--metric", "score", "--params", "nothing"], "--params nothing: no such column"),
+        (["--metric", "score", "--params", "score"], "it is the metric; leave it out"),
+        (["--metric", "score"], "which columns are hyperparameters? These vary: rate, name"),
+        (["--metric", "score", "--params", "rate", "--failed-threshold", "low"], "not a number; give a score, or none"),
+    ],
+)
+def test_a_wrong_word_about_a_table_is_refused_clearly(tmp_path, capsys, words, says):
+    table = tmp_path / "t.csv"
+    pd.DataFrame({"score": [0.1, 0.2], "rate": [1.0, 2.0], "name": ["a", "b"]}).to_csv(table, index=False)
+
+    code = main(["report", str(table), *words, "--out", str(tmp_path / "out")])
+
+    assert code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("gone.csv", None, "no such file"),
+        ("empty.csv", "", "cannot be read as a table"),
+        ("head.csv", "score,rate\n", "no rows"),
+        ("t.parquet", "no parquet", "cannot be read as a table"),
+        ("t.jsonl", "{", "cannot be read as a table"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_clearly(tmp_path, capsys, name, content, says):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+
+    assert main(["report", str(tmp_path / name), "--metric", "score", "--params", "rate"]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_folder_without_a_sweep_and_a_sweep_with_words_for_tables_are_refused(tmp_path, capsys):
+    write_ledger(tmp_path / "run", small_sweep())
+
+    assert main(["report", str(tmp_path / "nothing")]) == 2
+    assert main(["report", str(tmp_path / "run"), "--metric", "val_mse"]) == 2
+    assert "are for tables; a sweep knows its own" in capsys.readouterr().err
+
+
+def test_the_command_says_what_it_found_and_where(tmp_path, capsys):
+    write_ledger(tmp_path, small_sweep())
+
+    assert main(["report", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "Trial 1 is the best: val_f1_weighted 0.520." in said
+    assert str(tmp_path / "report.html") in said
+
+
+def test_the_command_line_loads_no_plots_before_it_draws():
+    check = (
+        "import sys, json, raysweep.cli; print(json.dumps([n for n in ('matplotlib', 'sklearn') if n in sys.modules]))"
+    )
+
+    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert json.loads(said.stdout) == []
