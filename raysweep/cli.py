@@ -200,8 +200,7 @@ def _report(arguments: Sequence[str]) -> int:
     """Make a sweep's findings and report, or those of any table of trials."""
     from raysweep.report.command import run
 
-    for line in run(command_parser("report", _report), arguments):
-        print(line)
+    print(*run(command_parser("report", _report), arguments), sep="\n")
     return 0
 
 
@@ -235,9 +234,8 @@ def _overview() -> str:
 
 def _end(found: results.Results, parsed: argparse.Namespace) -> int:
     """The sweep's exit code; its report is made where somebody waits for it, so not after a signal."""
-    ended = found.state.ended
-    if ended and ended.signal:
-        return SIGNAL_CODES[ended.signal]
+    if found.state.ended and found.state.ended.signal:
+        return SIGNAL_CODES[found.state.ended.signal]
     if not parsed.no_report:
         from raysweep.report.command import report_end
 

@@ -15,6 +15,7 @@ from scripted_sweep import sweep as small_sweep
 
 from raysweep.cli import main
 from raysweep.ledger import Ledger
+from raysweep.report.command import report_end
 from raysweep.report.from_run import read_run
 from raysweep.report.from_table import read_table
 from raysweep.report.importance import importance
@@ -284,3 +285,21 @@ def test_the_command_line_loads_no_plots_before_it_draws():
     said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 
     assert json.loads(said.stdout) == []
+
+
+def test_the_end_of_a_sweep_says_where_its_report_lies(tmp_path):
+    said = []
+
+    report_end(write_ledger(tmp_path, small_sweep()), said.append)
+
+    assert said == [f"report in {tmp_path / 'report.html'}"]
+    assert (tmp_path / "findings.md").is_file()
+
+
+def test_a_report_that_cannot_be_made_is_logged_and_hides_no_sweep(tmp_path, caplog):
+    write_ledger(tmp_path, small_sweep())
+    (tmp_path / "plots").write_text("in the way")
+
+    report_end(tmp_path, pytest.fail)
+
+    assert f"`raysweep report {tmp_path}` tries again" in caplog.text

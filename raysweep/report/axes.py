@@ -63,7 +63,7 @@ def mark_best(axes: "Axes", x: float, y: float, label: str) -> None:
 def legend_above(axes: "Axes", columns: int = 4) -> None:
     """The legend over the picture, where it hides nothing."""
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(
+        legend = axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.02, 1.0),
             ncols=columns,
@@ -72,6 +72,9 @@ def legend_above(axes: "Axes", columns: int = 4) -> None:
             borderaxespad=0.1,
             handlelength=1.6,
         )
+        for handle in legend.legend_handles:
+            if handle is not None:
+                handle.set_alpha(1)
 
 
 def name_axes(axes: "Axes", x: str, y: str) -> None:
