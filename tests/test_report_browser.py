@@ -51,9 +51,10 @@ def record(folder, n_trials, n_evaluations):
     return record_of(Results(folder, fold(sweep(n_trials, n_evaluations, np.random.default_rng(0)))))
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_table_sorts_and_filters_in_a_browser_that_has_nothing_to_complain_of(tmp_path):
-    made = record(tmp_path, 30, 4)
+    made = record(tmp_path, 11, 4)
     page = write_report(made, tmp_path, NOW).page
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{STEPS}</body>"), encoding="utf-8")
     options = [
@@ -65,17 +66,17 @@ def test_the_table_sorts_and_filters_in_a_browser_that_has_nothing_to_complain_o
     ]
 
     seen = subprocess.run(
-        [CHROMIUM, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=50, check=True
+        [CHROMIUM, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=90, check=True
     )
 
     said = json.loads(re.search(r'<pre id="said">(.*?)</pre>', seen.stdout)[1].replace("&lt;", "<"))
     trials = made.trials
     assert said["up"] == sorted(trials["val_mse"])
     assert said["down"] == sorted(trials["val_mse"], reverse=True)
-    assert said["pruned"] == ["pruned"] * 10
+    assert said["pruned"] == ["pruned"] * 3
     expected = trials[(trials["outcome"] == "completed") & (trials["params/rank"] == 8) & (trials["trial"] < 10)]
     assert sorted(said["trials"]) == sorted(expected["trial"])
-    assert said["words"] == f"{len(expected)} of 30 trials"
+    assert said["words"] == f"{len(expected)} of 11 trials"
     assert "CONSOLE" not in seen.stderr
 
 
