@@ -121,7 +121,7 @@ class Poller:
                 self._look()
 
     def look_when_due(self) -> float:
-        """One round if it is due by now, and when the next is; for whoever moves the clock by hand, without a thread."""
+        """One round if it is due by now, and when the next is; for whoever moves the clock by hand: no thread."""
         with self._changed:
             now_s = self._clock.monotonic_s()
             is_due = self._due_s(now_s) <= now_s
@@ -206,9 +206,9 @@ class Poller:
         if not self._dialect.has_metric_events:
             points = self._calls.again(lambda: self._client.checkpoints(card.job.id))
             return [(repr(point), point) for point in points]
-        known = frozenset(card.events)
+        known, is_enough = frozenset(card.events), partial(card.steps.is_enough, n_epochs=card.job.n_epochs)
         try:
-            return self._calls.again(lambda: self._client.events(card.job.id, known))
+            return self._calls.again(lambda: self._client.events(card.job.id, known, is_enough))
         except HostError as error:
             if error.no is not No.NOT_FOUND:
                 raise
