@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # pip compiles what it installs, so that Ray's many processes start from byte code.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup tune test check format bench bench-search chaos ray-contract lock clean
+.PHONY: setup tune test check format bench bench-search bench-wire chaos ray-contract lock clean
 
 setup: $(VENV)/.assets
 
@@ -53,6 +53,12 @@ chaos: setup
 # What early stopping and the search are worth, on recorded learning curves.
 bench-search: setup
 	$(BIN)/python benchmarks/replay.py
+
+# Remote fine-tunes against a local server: a trial's memory, from a decision to the cancel, requests a job-hour.
+bench-wire: setup
+	$(BIN)/python benchmarks/wire_memory.py
+	$(BIN)/python benchmarks/wire_cancel.py
+	$(BIN)/python benchmarks/wire_requests.py --steps 40
 
 # What raysweep takes for granted of Ray, on the oldest supported, the pinned and the newest; 0.7 GB of disk for each.
 ray-contract: $(VENV)/.installed

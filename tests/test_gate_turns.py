@@ -126,6 +126,26 @@ def test_the_next_epochs_end_is_foreseen():
     assert steps.seconds_to_epoch(None) is None
 
 
+@pytest.mark.parametrize(
+    ("known", "new", "is_enough"),
+    [
+        (150, range(201, 301), True),  # the first epoch's end, 400, is still to come
+        (350, range(401, 501), False),  # it may be just behind the page, rounded
+        (350, range(390, 490), True),
+        (350, range(701, 801), False),  # two epochs have ended since
+        (402, range(501, 601), False),  # nobody knows whether its losses were told with its step
+        (0, range(901, 1001), False),
+        (0, (), False),
+    ],
+)
+def test_news_are_read_backwards_until_no_epochs_end_is_left_out(known, new, is_enough):
+    steps = Steps()
+    steps.add(Point(known, 1200), 0.0)
+
+    assert is_enough == steps.is_enough([Point(step) for step in new], n_epochs=3)
+    assert not steps.is_enough([Point(step) for step in new], n_epochs=None)
+
+
 def test_what_may_pass_is_tried_again_and_what_will_not_is_not(clock):
     calls = Calls(Pace(6000, clock), clock)
     said = []

@@ -1,6 +1,8 @@
 """Every metric, against scikit-learn and by hand."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,35 @@ def test_metrics_are_scikit_learns(seed, n_rows):
         "coverage": 1.0,
     }
     assert found == pytest.approx(expected)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10_000), n_rows=st.integers(1, 20))
+def test_metrics_are_scikit_learns_where_labels_are_rare_and_models_are_too_sure(seed, n_rows):
+    chance = np.random.default_rng(seed)
+    right, guess = chance.integers(0, 3, size=(2, n_rows))
+    table = np.eye(5)[guess]
+
+    found = score(STARS, list(right), [Prediction(tuple(row)) for row in table])
+
+    expected = {
+        "f1_weighted": sklearn_metrics.f1_score(right, guess, average="weighted", zero_division=0),
+        "f1_macro": sklearn_metrics.f1_score(right, guess, average="macro", zero_division=0),
+        "log_loss": sklearn_metrics.log_loss(right, table, labels=range(5)),
+    }
+    if np.union1d(right, guess).size > 1:
+        expected["qwk"] = sklearn_metrics.cohen_kappa_score(right, guess, weights="quadratic")
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_scoring_needs_nothing_but_numpy():
+    code = "import sys; from raysweep.scoring import *; from raysweep.task import *; "
+    code += "score(Task(TaskKind.RATING, ('1', '2')), ['1', '2'], [Prediction((0.5, 0.5))] * 2); "
+    code += "print(sorted(set(sys.modules) & {'sklearn', 'scipy', 'pandas', 'joblib'}))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+
+    assert "[]\n" == done.stdout
 
 
 def test_a_classification_has_no_metric_of_ratings():

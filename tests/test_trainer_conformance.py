@@ -47,7 +47,7 @@ class TestLora(TrainerConformance):
     params = MappingProxyType({"batch_size": 12, "learning_rate": 1e-2, "layers": 2})
     look_s = 0.0
     busy_epochs = 1000.0
-    preload = ("pytest", "raysweep.engine.job", "transformers.models.bert.modeling_bert", "sklearn.metrics")
+    preload = ("pytest", "raysweep.engine.job", "transformers.models.bert.modeling_bert")
     n_random_kills = 3
     model: Path
 

@@ -25,7 +25,7 @@ class TestWire(TrainerConformance):
     look_s = 0.1
     busy_epochs = 50.0
     n_random_kills = 3
-    preload = ("pytest", "openai.resources", "raysweep.trainers.gate", "sklearn.metrics")
+    preload = ("pytest", "openai.resources", "raysweep.trainers.gate")
 
     @pytest.fixture(autouse=True)
     def _host(self, server):

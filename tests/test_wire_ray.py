@@ -7,37 +7,66 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from wire_toys import export, keys, sweep
+from wire_toys import KEY_ENV, MODEL, export, keys, sweep
 
+from raysweep.config import WireTrainer
 from raysweep.config.load import parse
 from raysweep.jobs import Outcome
 from raysweep.sweep import Options, run_sweep
 from raysweep.testing.server import fine_tuning_server
+from raysweep.testing.toy_data import TOY_TASK
+from raysweep.trainers import TrainerRecipe
+from raysweep.trainers.gate_link import served
 
 __all__ = ["fine_tuning_server"]
 WATCHER = """
 import sys
 import ray
+from ray import tune
 ray_modules = set(sys.modules)
 from raysweep.config import WireTrainer
-from raysweep.trainers import TrainerRecipe, make_trainer
-from raysweep.trainers.gate_link import SocketLink
+from raysweep.jobs import JobSpec
+from raysweep.trainers import TrainerRecipe
 from raysweep.tuning.actor import Trial
 from raysweep.tuning.gate_actor import RayLink
+from raysweep.tuning.runner import Static
+from raysweep.tuning.work import Work, is_last
 from raysweep.testing.toy_data import TOY_SPLITS, TOY_TASK
-settings = WireTrainer(kind="wire", host="raysweep", base_url="http://127.0.0.1:9/v1", model="m")
-for link in (RayLink("gate"), SocketLink("/nowhere", b"word")):
-    trainer = make_trainer(TrainerRecipe(settings, TOY_TASK, link))
-    trainer.describe()
-    link.connect()
-print(*sorted({"openai", "httpx2", "torch", "transformers"} & (set(sys.modules) - ray_modules)))
+from raysweep.jobs import DataRefs
+from raysweep.trainers.gate_link import SocketLink
+from pathlib import Path
+RayLink("gate").connect()
+url, model, folder, address, word = sys.argv[1:]
+settings = WireTrainer(kind="wire", host="raysweep", base_url=url, model=model)
+recipe = TrainerRecipe(settings, TOY_TASK, SocketLink(address, bytes.fromhex(word)))
+params = {"n_epochs": 1, "batch_size": 4, "model": model, "template": "{prompt}", "system": None, "label_words": ()}
+spec = JobSpec("abcdefgh", 0, 1, params, 0, Path(folder), (1.0,))
+work = Work(spec, Static(recipe, DataRefs("0123456789abcdef", TOY_SPLITS)))
+while not is_last(report := work.step()):
+    pass
+if report.failure:
+    raise report.failure
+print(sorted(report.progress.evaluation.metrics)[-1])
+heavy = {"openai", "httpx2", "torch", "transformers", "sklearn", "scipy", "joblib", "hyperopt", "rich", "tensorboardX"}
+print(*sorted(heavy & (set(sys.modules) - ray_modules)))
 """
 
 
-def test_a_trial_that_watches_a_job_loads_neither_the_sdk_nor_torch():
-    done = subprocess.run([sys.executable, "-c", WATCHER], capture_output=True, text=True, timeout=60, check=True)
+def test_a_trial_that_has_scored_its_model_has_loaded_neither_the_sdk_nor_what_scores_elsewhere(
+    fine_tuning_server, monkeypatch, tmp_path
+):
+    server = fine_tuning_server("--epoch-s", "0.2")
+    export(monkeypatch, server)
+    settings = WireTrainer(kind="wire", host="raysweep", base_url=server.base_url, key_env=KEY_ENV, model=MODEL)
 
-    assert "\n" == done.stdout
+    with served(TrainerRecipe(settings, TOY_TASK)) as recipe:
+        link = recipe.gate
+        words = [server.base_url, MODEL, str(tmp_path / "trial"), link.address, link.word.hex()]
+        done = subprocess.run(
+            [sys.executable, "-c", WATCHER, *words], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert ("val_qwk\n\n", 0) == (done.stdout, done.returncode), done.stderr
 
 
 @pytest.mark.ray

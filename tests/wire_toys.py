@@ -37,8 +37,8 @@ def sweep(server, synthetic, **changes):
 
 
 def runner():
-    """Plain processes, which need not each load what scoring needs."""
-    return ProcessRunner(modules=("sklearn.metrics", "raysweep.trainers.wire"))
+    """Plain processes, which need not each load the trainer."""
+    return ProcessRunner(modules=("raysweep.trainers.wire",))
 
 
 def run(server, synthetic, **changes):

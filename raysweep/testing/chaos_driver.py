@@ -23,7 +23,6 @@ MODULES = (
     "raysweep.results",
     "raysweep.search.tpe",
     "pyarrow.parquet",
-    "sklearn.metrics",
     "tensorboardX",
 )
 """Loaded once for all drivers; not Ray, which leaves threads behind."""

@@ -116,6 +116,10 @@ class WireGate:
         """No job is made for the sweep any more; whoever asked may be dead, and his create still on its way."""
         self._creates.dismiss(sweep_id)
 
+    def look_when_due(self) -> float:
+        """Ask the host for news if they are due, and when they next are: for a clock that is moved by hand."""
+        return self._poller.look_when_due()
+
     def watch(self, job_id: str, *, version: int, n_points: int, timeout_s: float) -> Look:
         """Wait until there is more than the asker knows, or the time is up."""
         return self._poller.watch(job_id, version=version, n_points=n_points, timeout_s=timeout_s)

@@ -1,7 +1,7 @@
 """What a gate knows of its host's jobs; no calls, no clock, no locks of its own."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from raysweep.trainers.dialects import Dialect
@@ -101,15 +101,22 @@ class Board:
         due = [card.pulse.due_s for card in self.watched(now_s) if self._has_news(card)]
         return min(due, default=float("inf"))
 
-    def missing(self, listed: Iterable[HostedJob], now_s: float) -> list[Card]:
-        """Watched jobs that go on but are not in a list which should hold them."""
+    def missing(self, listed: Iterable[HostedJob], asked_at_s: float) -> list[Card]:
+        """Watched jobs that go on but are not in a list which was asked for then and should hold them."""
         ids = {job.id for job in listed}
-        lag_s = self._dialect.lag_s
-        return [
-            card
-            for card in self.watched(now_s)
-            if not card.job.is_final and card.job.id not in ids and now_s - card.known_since_s > lag_s
-        ]
+        watched = self.watched(asked_at_s)
+        return [card for card in watched if not card.job.is_final and self._is_left_out(card, ids, asked_at_s)]
+
+    def drop_unlisted(self, listed: Iterable[HostedJob], asked_at_s: float) -> None:
+        """Forget what others have deleted: whatever nobody watches and a whole list of then should hold.
+
+        A list that was filtered is none.
+        """
+        ids = {job.id for job in listed}
+        watched = {card.job.id for card in self.watched(asked_at_s)}
+        for card in tuple(self._cards.values()):
+            if card.job.id not in watched and self._is_left_out(card, ids, asked_at_s):
+                self.forget(card.job.id)
 
     @property
     def n_active(self) -> int:
@@ -126,6 +133,10 @@ class Board:
         ended = [card for card in self._cards.values() if card.job.is_final and not card.job.has_succeeded]
         spare = [card.job for card in ended if card.job.key and _is_spare(card, today_s)]
         return sorted(spare, key=lambda job: job.created_at_s)
+
+    def _is_left_out(self, card: Card, ids: Container[str], asked_at_s: float) -> bool:
+        """Not because the list lags behind, or was asked for before the job was known."""
+        return card.job.id not in ids and asked_at_s - card.known_since_s > self._dialect.lag_s
 
     def _has_news(self, card: Card) -> bool:
         if card.job.is_final:

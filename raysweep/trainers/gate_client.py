@@ -106,8 +106,13 @@ class WireClient:
         found = self._call(f"cancel of {job_id}", lambda: self._client.fine_tuning.jobs.cancel(job_id, timeout=LOOK_S))
         return gate_parse.job(found, self._dialect)
 
-    def events(self, job_id: str, known: frozenset[str]) -> Sequence[tuple[str, Point | None]]:
-        """Events that are not known yet, by id, as they came; a host that lists new ones first is read no further."""
+    def events(
+        self, job_id: str, known: frozenset[str], is_enough: Callable[[Sequence[Point]], bool]
+    ) -> Sequence[tuple[str, Point | None]]:
+        """Events that are not known yet, by id, as they came.
+
+        A host that lists new ones first is read to the first that is known, or, page by page, until it is enough.
+        """
 
         def read() -> list[tuple[str, Point | None]]:
             new: list[tuple[str, Point | None]] = []
@@ -115,6 +120,9 @@ class WireClient:
                 if event.id not in known:
                     new.append((event.id, gate_parse.event_point(event)))
                 elif self._dialect.newest_events_first:
+                    break
+                is_page = self._dialect.newest_events_first and len(new) % PAGE == 0
+                if is_page and is_enough([point for _, point in new if point]):
                     break
             return new
 

@@ -82,9 +82,12 @@ class Poller:
             self.stock()
 
     def stock(self) -> Sequence[HostedJob]:
-        """Everything that the host lists."""
+        """Everything that the host lists; what it should list and does not is forgotten, if nobody waits for it."""
+        asked_at_s = self._clock.monotonic_s()
         jobs = self._calls.again(self._client.jobs)
         self._put(jobs)
+        with self._changed:
+            self._board.drop_unlisted(jobs, asked_at_s)
         return jobs
 
     def _know(self, job_id: str) -> None:
@@ -111,11 +114,24 @@ class Poller:
                 if self._is_closed or not self._board.watched(now_s):
                     self._thread = None
                     return
-                wait_s = min(self._pulse.due_s, self._board.next_read_s(now_s)) - now_s
+                wait_s = self._due_s(now_s) - now_s
                 if wait_s > 0:
                     self._changed.wait(wait_s)
             if wait_s <= 0:
                 self._look()
+
+    def look_when_due(self) -> float:
+        """One round if it is due by now, and when the next is; for whoever moves the clock by hand: no thread."""
+        with self._changed:
+            now_s = self._clock.monotonic_s()
+            is_due = self._due_s(now_s) <= now_s
+        if is_due:
+            self._look()
+        with self._changed:
+            return self._due_s(self._clock.monotonic_s())
+
+    def _due_s(self, now_s: float) -> float:
+        return min(self._pulse.due_s, self._board.next_read_s(now_s))
 
     def _look(self) -> None:
         """One round: the list if it is due, then events. A host that does not answer is tried again later."""
@@ -148,7 +164,8 @@ class Poller:
 
     def _read_list(self) -> None:
         with self._changed:
-            sweeps = {card.job.sweep_id for card in self._board.watched(self._clock.monotonic_s())}
+            asked_at_s = self._clock.monotonic_s()
+            sweeps = {card.job.sweep_id for card in self._board.watched(asked_at_s)}
         listed: list[HostedJob] = []
         if self._trusts_filter and "" not in sweeps:
             for sweep_id in sorted(sweeps):
@@ -156,13 +173,13 @@ class Poller:
         else:
             listed += self._calls.again(self._client.jobs)
         is_new = self._put(listed)
-        self._find_missing(listed)
+        self._find_missing(listed, asked_at_s)
         self._pulse.looked(self._clock.monotonic_s(), is_new=is_new)
 
-    def _find_missing(self, listed: Sequence[HostedJob]) -> None:
+    def _find_missing(self, listed: Sequence[HostedJob], asked_at_s: float) -> None:
         """A job that the list should hold: deleted, or the filter does not work."""
         with self._changed:
-            missing = self._board.missing(listed, self._clock.monotonic_s())
+            missing = self._board.missing(listed, asked_at_s)
         for card in missing:
             try:
                 found = self._calls.again(partial(self._client.job, card.job.id))
@@ -189,9 +206,9 @@ class Poller:
         if not self._dialect.has_metric_events:
             points = self._calls.again(lambda: self._client.checkpoints(card.job.id))
             return [(repr(point), point) for point in points]
-        known = frozenset(card.events)
+        known, is_enough = frozenset(card.events), partial(card.steps.is_enough, n_epochs=card.job.n_epochs)
         try:
-            return self._calls.again(lambda: self._client.events(card.job.id, known))
+            return self._calls.again(lambda: self._client.events(card.job.id, known, is_enough))
         except HostError as error:
             if error.no is not No.NOT_FOUND:
                 raise

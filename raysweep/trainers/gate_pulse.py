@@ -1,11 +1,14 @@
 """When to look next: often while something changes, seldom while nothing does, never all at one moment."""
 
 import random
+from collections.abc import Sequence
 
 from raysweep.trainers.dialects import Polls
 from raysweep.trainers.hosted import Point
 
 GROW, SHRINK, JITTER = 1.5, 0.5, 0.1
+SLACK = 5
+"""By so many steps a host may round the end of an epoch."""
 
 
 class Pulse:
@@ -48,6 +51,18 @@ class Steps:
         self._last = max(self._last, point.step)
         self._first = self._first or (now_s, point.step)
         self._now_s = now_s
+
+    def is_enough(self, new: Sequence[Point], n_epochs: int | None) -> bool:
+        """Whether news that were read backwards hold the end of every epoch that ended since the last look.
+
+        What lies before them then tells nothing that an evaluation needs.
+        """
+        total = self._total or next((point.total_steps for point in new if point.total_steps), None)
+        if not (new and total and n_epochs):
+            return False
+        steps, epoch = [point.step for point in new], total / n_epochs
+        first_end = (max(0, self._last - SLACK) // epoch + 1) * epoch
+        return max(steps) + SLACK < first_end or min(steps) <= first_end - SLACK
 
     def seconds_to_epoch(self, n_epochs: int | None) -> float | None:
         """Until the next epoch ends; None where nothing tells."""
