@@ -21,9 +21,12 @@ def command_parser(name: str, command: Callable[[Sequence[str]], int]) -> argpar
     return argparse.ArgumentParser(prog=f"raysweep {name}", description=command.__doc__)
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Which sweep: its folder or id, as `run`."""
+def add_run(parser: argparse.ArgumentParser, may_change: Sequence[str] = ()) -> None:
+    """Which sweep: its folder or id, as `run`; where settings of it may change, those as `overrides`."""
     parser.add_argument("run", metavar="RUN", help="a sweep's folder, or its id where that lies in runs")
+    if may_change:
+        words = f"settings that may change, such as trials=60: {', '.join(may_change)}"
+        parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=words)
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +41,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_const", const="quiet", dest="view", help="only errors and the end")
     parser.add_argument("--json", action="store_const", const="json", dest="view", help="one JSON object a line")
     parser.add_argument("--no-report", action="store_true", help="make no report at the end; `raysweep report` does")
+    parser.set_defaults(folder=None)
     parser.add_argument("--no-dashboard", action="store_true", help="start no Ray dashboard")
 
 
@@ -71,11 +75,23 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def trial_number(text: str) -> int:
+def number(text: str) -> int:
     """The number that a text is; raises ArgumentTypeError for one that is none."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text} is no trial's number; they count from 0")
     return int(text)
+
+
+def host_of(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[SweepConfig, float | None]:
+    """A config whose host is meant, with overrides, and `--max-usd`. Raises ConfigError."""
+    shipped = "a YAML file, or a shipped config whose trainer is a host: openai, azure, …"
+    parser.add_argument("host", metavar="HOST", help=shipped)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="such as trainer.model=…")
+    parser.add_argument(
+        "--max-usd", type=float, metavar="USD", help="what both jobs may cost; nothing is made where it is too little"
+    )
+    parsed = parser.parse_intermixed_args(arguments)
+    return _config([parsed.host, *parsed.overrides]), parsed.max_usd
 
 
 def config_of(parsed: argparse.Namespace) -> SweepConfig:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.markup import escape
 
+from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.dimensions import Params, describe
 from raysweep.jobs import JobSpec, TokenView
@@ -36,6 +37,7 @@ def findings(config: SweepConfig) -> Iterator[str]:
     yield f"[bold]rungs[/bold] at epochs {rungs}; evaluations at {', '.join(f'{point:g}' for point in points)}"
     money = "" if estimate.usd is None else f", {estimate.usd:.2f} USD each"
     yield f"[bold]at most[/bold] {tokens:,} training tokens a trial of the default params{money}"
+    yield from ready.facts_words(RealClock().now())
     yield from _preview(ready, default)
     yield "[green]ready[/green]: nothing was run"
 

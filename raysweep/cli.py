@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from raysweep import assets, folder, results
-from raysweep.arguments import add_config, add_run, add_running, command_parser, config_of, options_of, trial_number
+from raysweep.arguments import add_config, add_run, add_running, command_parser, config_of, host_of, number, options_of
 from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
@@ -77,16 +77,8 @@ def _tune(arguments: Sequence[str]) -> int:
 def _resume(arguments: Sequence[str]) -> int:
     """Go on with a sweep that was interrupted or died, or give one that has ended more trials."""
     parser = command_parser("resume", _resume)
-    add_run(parser)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="key=value",
-        help=f"settings that may change, such as trials=60: {', '.join(SESSION_SETTINGS)}",
-    )
+    add_run(parser, may_change=SESSION_SETTINGS)
     add_running(parser)
-    parser.set_defaults(folder=None)
     parsed = parser.parse_intermixed_args(arguments)
     from raysweep.sweep import resume_sweep
 
@@ -103,7 +95,7 @@ def _stop(arguments: Sequence[str]) -> int:
     """Stop one trial of a sweep by hand, whether its driver is alive or not."""
     parser = command_parser("stop", _stop)
     add_run(parser)
-    parser.add_argument("trial", type=trial_number, help="the trial's number")
+    parser.add_argument("trial", type=number, help="the trial's number")
     parsed = parser.parse_args(arguments)
     from raysweep.steering import stop_trial
 
@@ -150,8 +142,7 @@ def _check(arguments: Sequence[str]) -> int:
     """Hold settings, data and trainer against each other; run nothing."""
     parser = command_parser("check", _check)
     add_config(parser)
-    parsed = parser.parse_intermixed_args(arguments)
-    config = config_of(parsed)
+    config = config_of(parser.parse_intermixed_args(arguments))
     from raysweep.checking import findings
 
     console = Console()
@@ -170,6 +161,14 @@ def _plan(arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     for line in plan(config):
         console.print(line, soft_wrap=True)
+    return 0
+
+
+def _probe(arguments: Sequence[str]) -> int:
+    """Measure by two tiny jobs how a host behaves, for later sweeps to use; leaves nothing behind."""
+    from raysweep.probing import probe
+
+    probe(*host_of(command_parser("probe", _probe), arguments), say=print)
     return 0
 
 
@@ -219,6 +218,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "jobs": _jobs,
     "check": _check,
     "plan": _plan,
+    "probe": _probe,
     "assets": _assets,
     "serve": _serve,
     "report": _report,
@@ -228,8 +228,8 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
 
 def _overview() -> str:
     lines = [f"  {name:<10}{command.__doc__}" for name, command in _COMMANDS.items()]
-    shipped = f"shipped configs: {', '.join(shipped_names())}"
-    return "\n".join(["usage: raysweep COMMAND …   (raysweep COMMAND --help says more)", "", *lines, "", shipped])
+    usage = "usage: raysweep COMMAND …   (raysweep COMMAND --help says more)"
+    return "\n".join([usage, "", *lines, "", f"shipped configs: {', '.join(shipped_names())}"])
 
 
 def _end(found: results.Results, parsed: argparse.Namespace) -> int:

@@ -18,6 +18,12 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "raysweep"
 
 
+def config_folder() -> Path:
+    """Where what raysweep knows for its user lives: $XDG_CONFIG_HOME/raysweep, else ~/.config/raysweep."""
+    chosen = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(chosen) if chosen else Path.home() / ".config") / "raysweep"
+
+
 def server_key() -> str | None:
     """The key of the local server, where one is set."""
     return os.environ.get(SERVER_KEY) or None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.markup import escape
 
+from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.config.sections import NoEarlyStopping
 from raysweep.forecast import SIMULATIONS, Forecast, Forecaster, Total
@@ -20,6 +21,7 @@ def plan(config: SweepConfig) -> Iterator[str]:
     yield f"[bold]{escape(config.name)}[/bold]: {forecast.n_trials} trials, {forecast.concurrency} at once"
     yield from _table(forecast)
     yield from _how(config, forecast)
+    yield from ready.facts_words(RealClock().now())
     if not forecast.is_paid:
         yield "it costs nothing but the machine's time"
         return

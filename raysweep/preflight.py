@@ -3,9 +3,10 @@
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import assert_never
 
-from raysweep.config import SweepConfig
+from raysweep.config import SweepConfig, WireTrainer
 from raysweep.dataset import Loaded
 from raysweep.dimensions import (
     Branch,
@@ -33,7 +34,8 @@ from raysweep.search.propose import Proposer
 from raysweep.search.prune import Pruner
 from raysweep.space import Space
 from raysweep.task import Task, words_of
-from raysweep.trainers import TrainerRecipe, make_trainer
+from raysweep.trainers import TrainerRecipe, facts, make_trainer
+from raysweep.trainers.facts import Facts
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.views.plugin import load_recorders
 
@@ -52,11 +54,18 @@ class Ready:
     """The params that the space says nothing about: the prompt section's, and the trainer's defaults."""
     earlier: Earlier = field(default_factory=Earlier)
     """What its proposer is told before the first trial."""
+    facts: Facts | None = None
+    """What was measured at the trainer's host; the recipe's settings have it, those of the config do not."""
 
     @property
     def task(self) -> Task:
         """The task, with the labels that were asked for or found."""
         return self.loaded.task
+
+    def facts_words(self, now: datetime) -> Iterator[str]:
+        """What was measured at the host, and what the sweep uses of it, for a person; nothing where nothing was."""
+        if self.facts and isinstance(self.config.trainer, WireTrainer):
+            yield f"[bold]host[/bold] {facts.words(self.config.trainer, self.facts, now)}"
 
     def complete(self, point: Params) -> Params:
         """A point of the space with everything else that the trainer takes."""
@@ -87,7 +96,10 @@ def make_ready(config: SweepConfig, earlier: Earlier | None = None) -> Ready:
     """
     loaded = load_rows(config)
     loaded = replace(loaded, task=with_own_metrics(loaded.task, config, loaded.splits.validation))
-    recipe = TrainerRecipe(config.trainer, loaded.task)
+    recipe, measured = TrainerRecipe(config.trainer, loaded.task), None
+    if isinstance(config.trainer, WireTrainer):
+        measured = facts.find(config.trainer)
+        recipe = replace(recipe, settings=facts.filled(config.trainer, measured))
     trainer = make_trainer(recipe)
     capabilities = trainer.describe()
     defaults = {name: doc.default for name, doc in capabilities.params.items()}
@@ -101,6 +113,7 @@ def make_ready(config: SweepConfig, earlier: Earlier | None = None) -> Ready:
         capabilities,
         {**defaults, **prompt},
         read_earlier(config) if earlier is None else earlier,
+        measured,
     )
     load_recorders(config.recorders)
     _check_budget(config, capabilities.params)

@@ -9,6 +9,12 @@ from raysweep import environment
 environment.prepare_for_ray()  # before any test imports Ray: it reads some variables then, and never again
 
 
+@pytest.fixture(autouse=True)
+def own_config_folder(tmp_path, monkeypatch):
+    """What the user's own probes have measured is no part of a test; children inherit the variable."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
 @pytest.fixture
 def reviews_csv(tmp_path):
     """A CSV of 200 distinct rows, labels 1 to 5 in turn, columns text and stars."""

@@ -118,9 +118,16 @@ class WireTrainer(Section):
     scoring_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
     """Chat completions in flight while a model is scored."""
     listing_lag_s: Annotated[float, Field(ge=0)] | None = None
-    """How long a job that was made may be missing from the host's list; None: the dialect's, where it is known."""
+    """How long a job that was made may be missing from the host's list; None, here and in the next four: what
+    `raysweep probe` has measured, else the dialect's, where it is known."""
     metadata_filter: bool | None = None
-    """Whether the host's list can be filtered by metadata; None: the dialect's."""
+    """Whether the host's list can be filtered by metadata."""
+    newest_events_first: bool | None = None
+    """Whether a job's events come newest first, so that those known already need not be read again."""
+    metric_events: bool | None = None
+    """Whether losses come as events while a job trains; else checkpoints are read in their place."""
+    counts_validation: bool | None = None
+    """Whether the tokens of the validation file are charged like those of the training file."""
     limits: LimitsSection = LimitsSection()
     """What the account is allowed."""
     polls: PollsSection = PollsSection()

@@ -164,6 +164,8 @@ class HostFaults(_Section):
     """None: as the dialect has it."""
     metric_events: bool = True
     """False: no events with metrics, only checkpoints, as Nebius had it in 2025."""
+    trained_tokens: Literal["training", "with_validation", "once"] = "training"
+    """What counts as trained: each epoch of the training file, of both files, or the training file once."""
     burst_s: Annotated[float, Field(ge=0)] = 0.0
     """Events are shown only at every so many seconds, several at once."""
     healthy_error: Literal["object", "null", "nulls"] | None = None

@@ -9,7 +9,7 @@ from raysweep.server.book import Book
 from raysweep.server.desk import Naming, apply
 from raysweep.server.engine import Data, Engine
 from raysweep.server.faults import Faults
-from raysweep.server.records import Job, JobError, Status
+from raysweep.server.records import Job, JobError, Plan, Status
 from raysweep.server.shelf import Shelf
 
 
@@ -122,7 +122,17 @@ class Workshop:
         if isinstance(report, on.Finished) and faults.strikes("safety_block", job):
             message = "The job failed due to an unsafe model: it was blocked under our usage policies."
             return on.Broke(JobError("unsafe_model", message))
+        if isinstance(report, on.Finished) and job.plan and faults.host.trained_tokens != "training":
+            return replace(report, trained_tokens=self._counted(job, job.plan))
         return report
+
+    def _counted(self, job: Job, plan: Plan) -> int:
+        """What the script has the host count as trained."""
+        if self._faults().host.trained_tokens == "once":
+            return plan.tokens_per_epoch
+        data = self._data(job, job.created_at_s)
+        extra = data.validation.n_tokens if isinstance(data, Data) and data.validation else 0
+        return plan.trained_tokens + extra * (plan.n_steps // plan.steps_per_epoch)
 
     def _admit(self, moment_s: float) -> None:
         for job in sorted(self._book.among(Status.QUEUED), key=lambda one: (one.queued_at_s or 0.0, one.number)):

@@ -6,12 +6,13 @@ A limit carries its source's year; what nobody has measured is None, not a guess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
 from raysweep.config.wire import LimitsSection, PollsSection, WireTrainer
 from raysweep.errors import ConfigError
 from raysweep.jobs import ParamDoc
 
+Known = TypeVar("Known")
 NOWHERE = "http://127.0.0.1:9/v1"
 """Where a rehearsal looks until its server runs: nothing listens at the discard port."""
 UNKNOWN_LAG_S = 30.0
@@ -68,6 +69,8 @@ class Dialect:
     newest_events_first: bool | None = None
     """None: nobody knows, so all pages are read."""
     has_metric_events: bool = True
+    counts_validation: bool = False
+    """Whether the validation file's tokens are charged in each epoch too."""
     hyperparameters_in: Literal["method", "top"] = "method"
     training_type: str | None = None
     max_suffix: int = 64
@@ -178,8 +181,11 @@ def dialect_of(settings: WireTrainer) -> Dialect:
         key_env=known.key_env if settings.rehearsal else settings.key_env or known.key_env,
         api_version=settings.api_version or known.api_version,
         training_type=settings.training_type or known.training_type,
-        listing_lag_s=known.listing_lag_s if settings.listing_lag_s is None else settings.listing_lag_s,
-        metadata_filter=known.metadata_filter if settings.metadata_filter is None else settings.metadata_filter,
+        listing_lag_s=_first(settings.listing_lag_s, known.listing_lag_s),
+        metadata_filter=_first(settings.metadata_filter, known.metadata_filter),
+        newest_events_first=_first(settings.newest_events_first, known.newest_events_first),
+        has_metric_events=_first(settings.metric_events, known.has_metric_events),
+        counts_validation=_first(settings.counts_validation, known.counts_validation),
         limits=replace(known.limits, **_given(settings.limits)),
         polls=replace(known.polls, **_given(settings.polls)),
     )
@@ -204,6 +210,10 @@ def _rehearsed(settings: WireTrainer) -> Dialect:
         limits=replace(limits, tokens_per_minute=ours.limits.tokens_per_minute),
         polls=ours.polls,
     )
+
+
+def _first(given: Known | None, known: Known) -> Known:
+    return known if given is None else given
 
 
 def _given(section: LimitsSection | PollsSection) -> dict[str, int]:

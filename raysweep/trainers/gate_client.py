@@ -157,6 +157,11 @@ class WireClient:
         )
         return gate_parse.answer(said)
 
+    def page(self, path: str) -> Mapping[str, object]:
+        """A list's page as the host has sent it."""
+        found = self._call(path, lambda: self._client.get(path, cast_to=object, options={"timeout": LOOK_S}))
+        return found if isinstance(found, Mapping) else {}
+
     def delete(self, kind: str, name: str) -> None:
         """Delete a `job`, a `file` or a `model`."""
         paths = {"job": f"/fine_tuning/jobs/{name}", "file": f"/files/{name}", "model": f"/models/{name}"}

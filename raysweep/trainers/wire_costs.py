@@ -72,7 +72,8 @@ class Costs:
     def _tokens(self, splits: Splits, prompt: Prompt) -> int:
         key = (splits.fingerprint, prompt)
         if key not in self._trained:
-            self._trained[key] = most_training_tokens(splits.train, prompt, self._task)
+            charged = (*splits.train, *(splits.validation if self._dialect.counts_validation else ()))
+            self._trained[key] = most_training_tokens(charged, prompt, self._task)
         return self._trained[key]
 
     def _scoring(self, splits: Splits, name: str, prompt: Prompt) -> Usage:

@@ -7,11 +7,12 @@ import io
 import math
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from raysweep.trainers.hosted import Point
 
 Said = TypeVar("Said")
+Packing = Literal["plain", "base64"]
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "train_loss": ("train_loss", "training_loss"),
@@ -57,17 +58,15 @@ def point_of(values: Mapping[str, object], message: str = "") -> Point | None:
 
 def read_result(content: bytes) -> tuple[Point, ...]:
     """The points of a result file: CSV, plain or in base64. None where it is something else."""
-    text = _text(content)
-    if not text.lower().startswith("step,"):
-        try:
-            text = _text(base64.b64decode(content, validate=False))
-        except binascii.Error:
-            return ()
-    if not text.lower().startswith("step,"):
-        return ()
+    _, text = _unpacked(content)
     rows = csv.DictReader(io.StringIO(text))
     made = (point_of({name: value for name, value in row.items() if name}) for row in rows)
     return tuple(point for point in made if point)
+
+
+def encoding_of(content: bytes) -> Packing | None:
+    """How a result file is packed; None where it is none."""
+    return _unpacked(content)[0]
 
 
 def merged(one: Point, other: Point) -> Point:
@@ -86,6 +85,18 @@ def merged(one: Point, other: Point) -> Point:
 
 def _later(one: Said | None, other: Said | None) -> Said | None:
     return one if other is None else other
+
+
+def _unpacked(content: bytes) -> tuple[Packing | None, str]:
+    """How the table is packed, and its text; None and nothing where there is no table."""
+    text = _text(content)
+    if text.lower().startswith("step,"):
+        return "plain", text
+    try:
+        text = _text(base64.b64decode(content, validate=False))
+    except binascii.Error:
+        return None, ""
+    return ("base64", text) if text.lower().startswith("step,") else (None, "")
 
 
 def _text(content: bytes) -> str:
