@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # pip compiles what it installs, so that Ray's many processes start from byte code.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup tune test check format bench bench-search bench-wire chaos ray-contract lock clean
+.PHONY: setup tune test test-slow check format bench bench-search bench-wire chaos ray-contract lock clean
 
 setup: $(VENV)/.assets
 
@@ -25,12 +25,16 @@ tune: setup
 test: setup
 	$(BIN)/python -m pytest
 
+# What takes longer than 20 s a test: whole sweeps of the paid path at our own server.
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m 'not ray and not assets'
+	$(BIN)/python -m pytest -m 'not ray and not assets and not slow'
 
 format: $(VENV)/.installed
 	$(BIN)/ruff format .

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from raysweep.sweep import Options
 
 
+TO_HOST = ("trainer.base_url=null", "trainer.identity=key")
+"""Settings that lead to no host."""
+
+
 def command_parser(name: str, command: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
     """A command's parser; the command's docstring is its description."""
     return argparse.ArgumentParser(prog=f"raysweep {name}", description=command.__doc__)
@@ -96,12 +100,13 @@ def host_of(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[
 
 def config_of(parsed: argparse.Namespace) -> SweepConfig:
     """The settings that a config, overrides and `--rehearse` make. Raises ConfigError."""
-    config = _config(parsed.words)
     if not parsed.rehearse:
-        return config
+        return _config(parsed.words)
     from raysweep.rehearsing import rehearsed
 
-    return rehearsed(config)
+    # Beside settings of the rehearsal, those that lead to the host would be refused before they are taken out.
+    has_settings = any(word.startswith("trainer.rehearsal") for word in parsed.words)
+    return rehearsed(_config([*parsed.words, *(TO_HOST if has_settings else ())]))
 
 
 def _config(words: Sequence[str]) -> SweepConfig:

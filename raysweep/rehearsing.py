@@ -13,7 +13,7 @@ from raysweep.earlier import kept_earlier
 from raysweep.entries import SweepStarted
 from raysweep.errors import ConfigError
 from raysweep.folder import read_settings, refuse_moved
-from raysweep.preflight import Ready, make_ready
+from raysweep.preflight import Ready, make_ready, searched_values
 from raysweep.server.child import running_server
 from raysweep.trainers import make_trainer
 from raysweep.trainers.dialects import Dialect, dialect_of
@@ -30,7 +30,7 @@ def rehearsed(config: SweepConfig) -> SweepConfig:
     trainer = config.trainer
     if not isinstance(trainer, WireTrainer):
         raise ConfigError(f"--rehearse: the trainer {trainer.kind} asks no host; there is nothing to rehearse")
-    changed = {"base_url": None, "azure": None, "identity": "key", "rehearsal": trainer.rehearsal or RehearsalSection()}
+    changed = {"base_url": None, "identity": "key", "rehearsal": trainer.rehearsal or RehearsalSection()}
     return config.model_copy(update={"trainer": WireTrainer.model_validate({**trainer.model_dump(), **changed})})
 
 
@@ -46,7 +46,9 @@ def staged(ready: Ready, folder: Path) -> Iterator[Ready]:
         yield ready
         return
     dialect = dialect_of(settings)
-    with running_server(*_options(settings.rehearsal, dialect), folder=folder / FOLDER) as server:
+    models = {settings.model, *map(str, searched_values(ready.config.space, "model"))}
+    bases = (word for model in sorted(models) for word in ("--base", model))
+    with running_server(*_options(settings.rehearsal, dialect), *bases, folder=folder / FOLDER) as server:
         environment.mark(environment.SERVER_KEY, server.key)
         there = settings.model_copy(update={"base_url": _address(server.base_url, dialect)})
         recipe = replace(ready.recipe, settings=there)
@@ -74,6 +76,8 @@ def _options(rehearsal: RehearsalSection, dialect: Dialect) -> tuple[str, ...]:
     limits = dialect.limits
     said = [("--engine", rehearsal.engine), ("--epoch-s", rehearsal.epoch_s), ("--running", limits.running)]
     said += [("--queued", limits.queued)] if limits.queued else []
+    totals = (("--total-jobs", limits.jobs), ("--total-files", limits.files), ("--deployments", limits.deployments))
+    said += [(name, total) for name, total in totals if total is not None]
     words = [word for name, value in said for word in (name, str(value))]
     flags = {"--azure": dialect.needs_deployment, "--no-strict": "lora_r" in dialect.params}
     return (*words, *(name for name, is_set in flags.items() if is_set))

@@ -1,5 +1,6 @@
 """Sweeps at a server that they start for themselves: no host is asked, and the server is there when they go on."""
 
+import argparse
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from wire_toys import runner
 
 from raysweep import environment, results
+from raysweep.arguments import add_config, config_of
 from raysweep.clock import RealClock
 from raysweep.config.load import load_config, parse
 from raysweep.errors import ConfigError, SweepFolderError
@@ -76,6 +78,38 @@ def test_any_config_of_a_host_can_be_rehearsed_and_no_other():
     assert trainer.rehearsal is not None
     with pytest.raises(ConfigError, match="asks no host"):
         rehearsed(load_config("synthetic"))
+
+
+def test_deployments_are_rehearsed_at_our_own_server_by_its_key(settings, tmp_path):
+    azure = {"subscription": "s", "resource_group": "g", "account": "a", "management_url": "http://127.0.0.1:9/nowhere"}
+    paid = {"host": "azure", "base_url": "https://mine.openai.azure.com/openai/v1/", "identity": "entra"}
+    settings["trainer"] |= {**paid, "score": "all", "azure": azure, "prices": dict.fromkeys(PRICES, 1.0)}
+    del settings["trainer"]["rehearsal"]
+
+    config = rehearsed(parse(settings | {"objective": {"metric": "val_mse"}}, "test"))
+    found = run_sweep(config, Options(folder=tmp_path / "run", runner=runner()))
+
+    assert {Outcome.COMPLETED} == {trial.outcome for trial in found.state.trials.values()}
+    assert all(trial.last.metrics["val_mse"] is not None for trial in found.state.trials.values())
+
+
+def test_a_model_that_our_server_does_not_list_is_rehearsed_all_the_same(settings, tmp_path):
+    settings["trainer"] |= {"model": "nobody-knows-it"}
+    settings["space"] |= {"model": {"kind": "choice", "values": ["nobody-knows-it", "nor-this"]}}
+    settings["trainer"] |= {"prices": dict.fromkeys(PRICES, 1.0)}
+
+    found = run_sweep(parse(settings | {"trials": 2}, "test"), Options(folder=tmp_path / "run", runner=runner()))
+
+    assert {Outcome.COMPLETED} == {trial.outcome for trial in found.state.trials.values()}
+
+
+def test_a_rehearsals_own_settings_can_be_given_beside_a_config_with_an_address():
+    parser = argparse.ArgumentParser()
+    add_config(parser)
+
+    config = config_of(parser.parse_intermixed_args(["azure", "--rehearse", "trainer.rehearsal.epoch_s=0.5"]))
+
+    assert (None, 0.5) == (config.trainer.base_url, config.trainer.rehearsal.epoch_s)
 
 
 def test_a_killed_rehearsal_takes_its_server_along_and_goes_on_with_its_jobs(settings, tmp_path):

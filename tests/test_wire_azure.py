@@ -1,16 +1,19 @@
 """Azure's form of the wire: its states and URLs, tokens that run out, models that answer only once deployed."""
 
+import contextlib
 import json
-import threading
+import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
+from identity_service import identity_service
+from server_toys import chats
 from wire_toys import FAST, FREE, KEY_ENV, MODEL, export, run
 
-from raysweep.clock import RealClock
+from raysweep.clock import RealClock, SimulatedClock
 from raysweep.config import WireTrainer
+from raysweep.config.load import load_config
 from raysweep.errors import ConfigError
 from raysweep.jobs import JobSpec, Outcome
 from raysweep.reconcile import reconcile
@@ -18,11 +21,15 @@ from raysweep.state import SweepState
 from raysweep.testing.server import fine_tuning_server
 from raysweep.testing.toy_data import TOY_SPLITS, TOY_TASK
 from raysweep.trainers import TrainerRecipe, make_trainer
-from raysweep.trainers.gate import open_gate
+from raysweep.trainers.dialects import dialect_of
+from raysweep.trainers.gate import WireGate, open_gate
+from raysweep.trainers.gate_client import WireClient
+from raysweep.trainers.host_errors import HostError
+from raysweep.trainers.hosted import JobRequest
 
 __all__ = ["fine_tuning_server"]
 pytestmark = pytest.mark.timeout(120)
-STUB = Path(__file__).parent / "azure_stub"
+KEYS = ("sweep001-0000-1", "sweep001-0001-1", "sweep002-0000-1")
 ACCOUNT = {"subscription": "sub", "resource_group": "group", "account": "res"}
 
 
@@ -50,8 +57,9 @@ def with_tokens(server, **changes):
     return section(server, identity="entra", azure=azure, **changes)
 
 
-def admin(server, path, method="GET"):
-    request = urllib.request.Request(f"{root(server)}{path}", method=method)
+def admin(server, path, method="GET", body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{root(server)}{path}", data, method=method)
     request.add_header("Authorization", f"Bearer {server.key}")
     with urllib.request.urlopen(request, timeout=10) as reply:
         return json.loads(reply.read())
@@ -59,15 +67,14 @@ def admin(server, path, method="GET"):
 
 @pytest.fixture
 def identity(monkeypatch):
-    """Lets azure.identity hand out the server's own tokens."""
+    """Lets the real azure-identity find an identity service that hands out the server's own tokens."""
+    with contextlib.ExitStack() as stack:
 
-    def set_up(server):
-        export(monkeypatch, server)
-        monkeypatch.syspath_prepend(str(STUB))
-        monkeypatch.setenv("TEST_TOKEN_URL", f"{root(server)}/admin/token")
-        monkeypatch.setenv("TEST_TOKEN_KEY", server.key)
+        def set_up(server):
+            export(monkeypatch, server)
+            return stack.enter_context(identity_service(server, monkeypatch))
 
-    return set_up
+        yield set_up
 
 
 @pytest.mark.parametrize("form", ["azure", "azure_classic"])
@@ -92,39 +99,28 @@ def test_finalists_are_ranked_by_validation_loss_in_both_url_forms(fine_tuning_s
 
 def test_every_trial_is_deployed_scored_and_undeployed_within_the_cap(fine_tuning_server, synthetic, identity):
     server = fine_tuning_server(
-        "--azure", "--admin", "--no-keys", "--token-ttl-s", "6", "--deployments", "2", "--deploy-s", "0.5",
-        "--epoch-s", "0.2", "--running", "5",
+        "--azure", "--admin", "--no-keys", "--token-ttl-s", "3", "--deployments", "2", "--deploy-s", "0.5",
+        "--epoch-s", "0.4", "--running", "5",
     )  # fmt: skip
     identity(server)
-    gate = open_gate(WireTrainer(**with_tokens(server)))
-    seen: list[int] = []
-    over = threading.Event()
+    began_s = time.monotonic()
 
-    def look():
-        while not over.wait(0.2):
-            seen.append(len(gate.deployments()))
+    results = run(
+        server,
+        synthetic,
+        trials=3,
+        concurrency=3,
+        trainer=with_tokens(server, score="all", limits={"deployments": 2, "requests_per_minute": 6000}),
+        objective={"metric": "val_mse"},
+        early_stopping={"kind": "none"},
+    )
 
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        results = run(
-            server,
-            synthetic,
-            trials=4,
-            concurrency=4,
-            trainer=with_tokens(server, score="all", limits={"deployments": 2, "requests_per_minute": 6000}),
-            objective={"metric": "val_mse"},
-            early_stopping={"kind": "none"},
-        )
-    finally:
-        over.set()
-        looking.join()
-
+    assert time.monotonic() > began_s + 6  # tokens died twice meanwhile
     assert {Outcome.COMPLETED} == {trial.outcome for trial in results.state.trials.values()}
     assert all(trial.ended.objective is not None for trial in results.state.trials.values())
     assert ["best"] == [final.name for final in results.state.finals]
-    assert 2 == max(seen)
-    assert [] == list(gate.deployments())
+    assert 2 == admin(server, "/admin/most")["deployments"]
+    assert [] == list(open_gate(WireTrainer(**with_tokens(server))).deployments())
 
 
 def test_a_deployment_left_by_a_crash_is_found_by_reconcile_and_others_are_not(fine_tuning_server, identity, tmp_path):
@@ -174,12 +170,64 @@ def test_room_is_made_by_deleting_ended_jobs_of_sweeps_alone(fine_tuning_server,
 def test_whoever_cannot_sign_in_is_told_so_before_the_start(fine_tuning_server, synthetic, identity, monkeypatch):
     server = fine_tuning_server("--azure")
     identity(server)
-    monkeypatch.setenv("TEST_TOKEN_URL", f"{root(server)}/nowhere")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/nowhere")
 
-    with pytest.raises(ConfigError, match=r"no identity service.*sign in"):
+    with pytest.raises(ConfigError, match=r"(?s)a token for .*ManagedIdentityCredential.*sign in"):
         run(
             server,
             synthetic,
             trainer=with_tokens(server, score="finalists"),
             objective={"metric": "val_loss", "mode": "min"},
         )
+
+
+def test_whoever_lacks_azure_identity_is_told_what_to_install(fine_tuning_server, synthetic, monkeypatch):
+    server = fine_tuning_server("--azure")
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'raysweep\[azure\]'"):
+        run(server, synthetic, trainer=with_tokens(server, score="finalists"), objective={"metric": "val_loss"})
+
+
+def test_a_token_that_the_host_repeats_is_in_no_message(fine_tuning_server, identity):
+    server = fine_tuning_server("--azure", "--admin", "--no-keys")
+    service = identity(server)
+    gate = open_gate(WireTrainer(**with_tokens(server)))
+    gate.deployments()
+    gate.model(MODEL)
+
+    for token, call in zip(service.tokens, (gate.deployments, lambda: gate.model(MODEL)), strict=True):
+        answer = {"call": "GET *", "kind": "answer", "status": 401, "message": f"Incorrect token: {token}"}
+        admin(server, "/admin/faults", "PUT", {"calls": [answer]})
+        with pytest.raises(HostError, match=r"Incorrect token: \*\*\*") as caught:
+            call()
+        assert token not in str(caught.value)
+        admin(server, "/admin/faults", "PUT", {})
+
+
+@pytest.mark.parametrize("name", ["azure", "seed_azure"])
+def test_the_place_holder_of_a_shipped_config_is_refused_by_name(name, monkeypatch):
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a-key")
+
+    with pytest.raises(ConfigError, match="put your own resource in place of YOUR-RESOURCE"):
+        open_gate(load_config(name).trainer)
+
+
+def test_a_full_host_is_counted_anew_since_other_gates_delete_too(fine_tuning_server, monkeypatch):
+    server = fine_tuning_server("--azure", "--epoch-s", "30", "--total-jobs", "2", "--running", "4")
+    export(monkeypatch, server)
+    settings, clock = WireTrainer(**section(server, limits={"jobs": 2, "running": 4})), SimulatedClock()
+    others, ours = open_gate(settings), WireGate(settings, WireClient(dialect_of(settings), server.key), None, clock)
+    file = ours.upload("train.jsonl", chats(20))
+    requests = [JobRequest(key[:8], key, MODEL, file, file, key, 7, {"n_epochs": 1}) for key in KEYS]
+
+    theirs = [others.create(request) for request in requests[:2]]
+    for job in theirs:
+        others.cancel(job.id)
+    before = ours.create(requests[2])
+    others.discard("job", theirs[0].id)
+    clock.sleep_s(20)
+    after = ours.create(requests[2])
+
+    assert before is None
+    assert requests[2].key == after.key

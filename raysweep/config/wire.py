@@ -153,8 +153,8 @@ class WireTrainer(Section):
     def _check_rehearsal(self) -> Self:
         if self.rehearsal and self.base_url and urlsplit(self.base_url).hostname != "127.0.0.1":
             raise ValueError(f"base_url: {self.base_url} is a host, and a rehearsal asks none; leave one of them out")
-        if self.rehearsal and (self.azure or self.identity != "key"):
-            raise ValueError("rehearsal: deployments and tokens are not rehearsed; set azure=null and identity=key")
+        if self.rehearsal and self.identity != "key":
+            raise ValueError("rehearsal: tokens are not rehearsed; set identity=key")
         return self
 
     @property

@@ -67,6 +67,7 @@ ADMIN = (
     Line("POST", "/admin/clock", routes_admin.advance),
     Line("POST", "/admin/token", routes_admin.token),
     Line("GET", "/admin/calls", routes_admin.calls),
+    Line("GET", "/admin/most", routes_admin.most),
 )
 
 

@@ -21,6 +21,8 @@ class Book:
         self._models = models
         self._is_azure = is_azure
         self._jobs = {job.id: job for job in store.load(Job)}
+        self.most = len(self._jobs)
+        """The most records that there were at any time since the start."""
         self._number = max((job.number for job in self._jobs.values()), default=0)
         self._creates = {create.key: create for create in store.load(Create)}
         self._events: dict[str, list[Event]] = {}
@@ -89,6 +91,7 @@ class Book:
         self._store.save([job, *change.events, *change.checkpoints, *change.models, *files, *created])
         self._creates.update({one.key: one for one in created})
         self._jobs[job.id] = job
+        self.most = max(self.most, len(self._jobs))
         self._events.setdefault(job.id, []).extend(change.events)
         self._checkpoints.setdefault(job.id, {}).update({one.id: one for one in change.checkpoints})
         self._models.add(change.models)

@@ -87,7 +87,7 @@ def answered(office: Office, handler: Handler, *, status: int = 200) -> Callable
             office.keys.check(request.headers, request.url.path, office.host.now_s())
             if any(isinstance(fault, LostCall) for fault in faults):
                 return _dropped(office, request)
-            _refuse(faults)
+            _refuse(faults, _sent(request))
             office.meter.count(office.host.now_s())
             office.host.tick()
             reply = _page(faults) or await handler(Call(request, office))
@@ -133,15 +133,19 @@ def _faults(office: Office, request: Request) -> list[LostReply | LostCall | Slo
     return struck
 
 
-def _refuse(faults: list[LostReply | LostCall | Slow | Wrong | NotJson]) -> None:
+def _sent(request: Request) -> str:
+    """The key or token that came with a call."""
+    return request.headers.get("authorization", "").partition(" ")[2] or request.headers.get("api-key", "")
+
+
+def _refuse(faults: list[LostReply | LostCall | Slow | Wrong | NotJson], sent: str) -> None:
     for fault in faults:
         if isinstance(fault, Wrong):
             headers = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
             if fault.should_retry is not None:
                 headers["x-should-retry"] = str(fault.should_retry).lower()
-            raise Refusal(
-                fault.status, fault.message, type=fault.type, param=fault.param, code=fault.code, headers=headers
-            )
+            words = fault.message.replace("{key}", sent)
+            raise Refusal(fault.status, words, type=fault.type, param=fault.param, code=fault.code, headers=headers)
 
 
 def _page(faults: list[LostReply | LostCall | Slow | Wrong | NotJson]) -> Response | None:

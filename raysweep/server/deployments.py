@@ -40,6 +40,8 @@ class Deployments:
         self._limit = limit
         self._deploy_s = deploy_s
         self._all = {deployment.name: deployment for deployment in store.load(Deployment)}
+        self.most = len(self._all)
+        """The most that there were at any time since the start."""
 
     def put(self, name: str, wanted: Wanted, now_s: float) -> Deployment:
         """Make or change one. Raises Refusal for an unknown model, and where one more would be too many."""
@@ -54,6 +56,7 @@ class Deployments:
         deployment = Deployment(name, wanted.model, wanted.sku, wanted.capacity, now_s)
         self._store.save([deployment])
         self._all[name] = deployment
+        self.most = max(self.most, len(self._all))
         return deployment
 
     def get(self, name: str) -> Deployment:

@@ -8,6 +8,7 @@ from raysweep import environment
 from raysweep.errors import ConfigError
 from raysweep.server.host import HostSettings
 from raysweep.server.limits import Limits
+from raysweep.server.models import BASES
 from raysweep.server.orders import Rules
 from raysweep.server.serving import Settings
 from raysweep.server.synthetic import Pace
@@ -54,6 +55,7 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
                 deployments=parsed.deployments,
                 requests_per_minute=parsed.requests_per_minute,
             ),
+            bases=tuple(dict.fromkeys((*BASES, *parsed.base))),
             deploy_s=parsed.deploy_s,
             shutdown_date=parsed.shutdown_date,
             validation_s=parsed.validation_s,
@@ -77,6 +79,7 @@ def _add_serving(parser: argparse.ArgumentParser) -> None:
     add("--until-eof", action="store_true", help="end when standard input does: with the process that started it")
     add("--azure", action="store_true", help="speak as Azure OpenAI does")
     add("--no-strict", action="store_true", help="take LoRA hyperparameters too, which closed hosts refuse")
+    add("--base", action="append", default=[], metavar="MODEL", help="a base model that is tuned here too; repeatable")
     add("--shutdown-date", metavar="YYYY-MM-DD", help="the day on which models are shut down (default: none)")
     add("--faults", type=Path, metavar="FILE", help="YAML or JSON of what is to go wrong; see docs/server.md")
 

@@ -54,6 +54,11 @@ async def token(call: Call) -> Reply:
     return {"access_token": keys.hand_out(call.host.now_s()), "token_type": "Bearer", "expires_in": keys.token_ttl_s}
 
 
+async def most(call: Call) -> Reply:
+    """GET /admin/most: the most jobs and deployments that there were at any time since the server started."""
+    return {"jobs": call.host.book.most, "deployments": call.host.deployments.most}
+
+
 async def calls(call: Call) -> Reply:
     """GET /admin/calls: how many of each there were since the server started, as METHOD PATTERN."""
     return dict(call.office.answered)

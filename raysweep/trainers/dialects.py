@@ -226,7 +226,7 @@ def _check(settings: WireTrainer, dialect: Dialect) -> None:
     if settings.identity not in dialect.identities:
         known = ", ".join(sorted(dialect.identities))
         raise ConfigError(f"trainer.identity: {dialect.name} knows no {settings.identity}; known: {known}")
-    if settings.azure is not None and settings.identity != "entra":
+    if settings.azure is not None and settings.identity != "entra" and settings.rehearsal is None:
         raise ConfigError(
             "trainer.identity: deployments are made by a token, not by a key; set trainer.identity=entra, or leave "
             "trainer.azure out"

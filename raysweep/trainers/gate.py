@@ -20,18 +20,15 @@ from raysweep.trainers.gate_calls import Calls
 from raysweep.trainers.gate_client import WireClient
 from raysweep.trainers.gate_creates import Creates
 from raysweep.trainers.gate_files import Files
-from raysweep.trainers.gate_identity import SCOPE, Tokens, entra_token, key_of
+from raysweep.trainers.gate_identity import SCOPE, Tokens, always, entra_token, key_of, refuse_place_holder
 from raysweep.trainers.gate_pace import Pace
-from raysweep.trainers.gate_permits import Permits
+from raysweep.trainers.gate_permits import TURN_S, Permits
 from raysweep.trainers.gate_poll import Poller
+from raysweep.trainers.gate_stock import Stock
 from raysweep.trainers.host_errors import HostError, No
 from raysweep.trainers.hosted import Answer, Deployment, HostedJob, HostedModel, JobRequest, Look, Point, Question
 
 _LOG = logging.getLogger(__name__)
-STOCK_S = 600.0
-"""How long the count of others' jobs is believed."""
-TURN_S = {No.DAILY: 1800.0, No.ACTIVE: 15.0, No.RATE: 10.0, No.FILE_PENDING: 2.0, No.FILE_GONE: 0.0}
-"""How long no job is made after a host said that it has no place, unless it says how long itself."""
 
 
 def open_gate(settings: WireTrainer, *, key: str | None = None, tokens: Tokens = entra_token) -> "WireGate":
@@ -40,8 +37,12 @@ def open_gate(settings: WireTrainer, *, key: str | None = None, tokens: Tokens =
     `key`: the environment's where none is given; `tokens`: makes what makes tokens for a scope.
     """
     dialect = dialect_of(settings)
-    credential = tokens(SCOPE) if settings.identity == "entra" else key or key_of(dialect)
-    return WireGate(settings, WireClient(dialect, credential), deployer_of(settings, dialect, tokens), RealClock())
+    refuse_place_holder(dialect)
+    word = None if settings.identity == "entra" else key or key_of(dialect)
+    made = tokens if word is None else always(word)
+    return WireGate(
+        settings, WireClient(dialect, word or made(SCOPE)), deployer_of(settings, dialect, made), RealClock()
+    )
 
 
 class WireGate:
@@ -62,7 +63,7 @@ class WireGate:
         self._files = Files(self._client, self._calls, self._dialect.limits.files, clock)
         self._creates = Creates(self._changed, clock)
         self._is_full = False
-        self._stock_at_s = float("-inf")
+        self._stock = Stock(self._dialect.limits.jobs, clock)
 
     def close(self) -> None:
         """Ask the host for no news any more."""
@@ -212,16 +213,15 @@ class WireGate:
         return job
 
     def _take_stock(self) -> None:
-        """Count what the host has, others' jobs too: at first, and now and then."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._stock_at_s < STOCK_S:
+        """Count what the host has, others' jobs too: at first, and now and then; sooner where it is full."""
+        with self._changed:
+            n_jobs = self._board.n_jobs
+        if not self._stock.is_due(n_jobs):
             return
-        is_first = self._stock_at_s == float("-inf")
         jobs = self._poller.stock()
-        self._stock_at_s = now_s
+        is_first = self._stock.counted()
         if is_first:
-            today_s = self._clock.now().timestamp()
-            self._permits.count_earlier([max(0.0, today_s - job.created_at_s) for job in jobs])
+            self._permits.count_earlier([max(0.0, self._clock.now().timestamp() - job.created_at_s) for job in jobs])
 
     def _make_room(self, n_jobs: int) -> None:
         """Delete the oldest job that ended without a model and that nobody needs, where the host is full of them."""

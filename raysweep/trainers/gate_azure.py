@@ -4,11 +4,12 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from raysweep.config import WireTrainer
 from raysweep.config.wire import AzureSection
 from raysweep.trainers.dialects import Dialect
-from raysweep.trainers.gate_identity import Tokens
+from raysweep.trainers.gate_identity import Pass, Tokens
 from raysweep.trainers.host_errors import HostError, No, kind_of
 from raysweep.trainers.hosted import Deployment
 
@@ -29,7 +30,7 @@ class Deployer:
         import httpx2
 
         self._azure = azure
-        self._token = token
+        self._pass = Pass(token)
         self._lock = threading.Lock()
         account = f"subscriptions/{azure.subscription}/resourceGroups/{azure.resource_group}"
         provider = f"providers/Microsoft.CognitiveServices/accounts/{azure.account}"
@@ -73,31 +74,35 @@ class Deployer:
                 method,
                 f"{self._url}{path}",
                 params={"api-version": self._azure.api_version},
-                headers={"Authorization": f"Bearer {self._token()}"},
+                headers={"Authorization": f"Bearer {self._pass.shown()}"},
                 json=body,
             )
         except httpx2.HTTPError as error:
-            raise HostError(wanted, No.SILENT, str(error)) from None
-        return _read(wanted, reply)
+            raise HostError(wanted, No.SILENT, self._pass.clean(str(error))) from None
+        return _read(wanted, reply, self._pass)
 
 
 def deployer_of(settings: WireTrainer, dialect: Dialect, tokens: Tokens) -> Deployer | None:
     """For a host that answers by deployments, where the settings say where they are made."""
     if not dialect.needs_deployment or settings.azure is None:
         return None
-    return Deployer(settings.azure, tokens(MANAGEMENT_SCOPE))
+    place = settings.azure
+    if settings.rehearsal is not None:  # whatever the settings say, our own server is asked
+        url = urlsplit(dialect.base_url or "")
+        place = place.model_copy(update={"management_url": f"{url.scheme}://{url.netloc}"})
+    return Deployer(place, tokens(MANAGEMENT_SCOPE))
 
 
-def _read(wanted: str, reply: "httpx2.Response") -> Mapping[str, object]:
+def _read(wanted: str, reply: "httpx2.Response", shown: Pass) -> Mapping[str, object]:
     try:
         body = reply.json() if reply.content else {}
     except ValueError:
-        raise HostError(wanted, No.NOT_JSON, reply.text[:200]) from None
+        raise HostError(wanted, No.NOT_JSON, shown.clean(reply.text)[:200]) from None
     if reply.is_success:
         return body if isinstance(body, dict) else {}
     inner = body.get("error") if isinstance(body, dict) else None
     said = inner if isinstance(inner, dict) else {}
-    code, words = str(said.get("code") or ""), str(said.get("message") or reply.text[:200])
+    code, words = str(said.get("code") or ""), shown.clean(str(said.get("message") or reply.text[:200]))
     raise HostError(wanted, kind_of(reply.status_code, code, words), words)
 
 

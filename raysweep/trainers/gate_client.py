@@ -4,14 +4,13 @@ Nothing is retried in here: the gate does, by the table of `host_errors`. The SD
 repeats a create without an idempotency key (openai 3.54, 2026).
 """
 
-import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from raysweep.trainers import gate_parse
 from raysweep.trainers.dialects import Dialect
-from raysweep.trainers.gate_identity import Credential, sdk_client
+from raysweep.trainers.gate_identity import Credential, Pass, sdk_client
 from raysweep.trainers.host_errors import HostError, No, kind_of
 from raysweep.trainers.hosted import (
     KEY_TAG,
@@ -39,7 +38,6 @@ Listed = TypeVar("Listed", bound=_HasId)
 LOOK_S, CREATE_S, UPLOAD_S, ASK_S = 30.0, 60.0, 600.0, 60.0
 """The longest that a call of each kind may take."""
 PAGE = 100
-_BEARER = re.compile(r"Bearer\s+[^\s'\"]+")
 
 
 class WireClient:
@@ -47,8 +45,8 @@ class WireClient:
 
     def __init__(self, dialect: Dialect, credential: Credential) -> None:
         self._dialect = dialect
-        self._secret = credential if isinstance(credential, str) else ""
-        self._client = sdk_client(dialect, credential)
+        self._pass = Pass(credential)
+        self._client = sdk_client(dialect, self._pass.for_sdk)
         weakref.finalize(self, self._client.close)
 
     def model(self, name: str) -> HostedModel:
@@ -193,27 +191,19 @@ class WireClient:
         except openai.APIStatusError as error:
             raise self._refused(wanted, error) from None  # the SDK's exception holds the request, key and all
         except openai.APIConnectionError as error:  # time-outs too
-            raise HostError(wanted, No.SILENT, self._clean(f"{error} ({error.__cause__})")) from None
+            raise HostError(wanted, No.SILENT, self._pass.clean(f"{error} ({error.__cause__})")) from None
         except (ValueError, openai.OpenAIError, AttributeError, TypeError, KeyError) as error:
-            raise HostError(wanted, No.NOT_JSON, self._clean(f"{type(error).__name__}: {error}")) from None
+            raise HostError(wanted, No.NOT_JSON, self._pass.clean(f"{type(error).__name__}: {error}")) from None
         if isinstance(made, str):  # the SDK hands out a body that is not JSON as it came
-            raise HostError(wanted, No.NOT_JSON, self._clean(made)[:200])
+            raise HostError(wanted, No.NOT_JSON, self._pass.clean(made)[:200])
         return made
 
     def _refused(self, wanted: str, error: "openai.APIStatusError") -> HostError:
         code, words = gate_parse.said(error.body)
-        words = self._clean(words or error.message)
+        words = self._pass.clean(words or error.message)
         is_json = "json" in error.response.headers.get("content-type", "")
         no = kind_of(error.status_code, code, words) if is_json or error.status_code in (401, 403, 429) else No.NOT_JSON
         return HostError(wanted, no, words, gate_parse.retry_after_s(error.response.headers))
-
-    def _clean(self, words: str) -> str:
-        """Hosts and proxies repeat what they were sent."""
-        if not self._secret:
-            return _BEARER.sub("Bearer ***", words)
-        for form in (self._secret, repr(self._secret)[1:-1]):
-            words = words.replace(form, "***")
-        return words
 
 
 def _each_once(listed: Iterable[Listed]) -> Iterator[Listed]:

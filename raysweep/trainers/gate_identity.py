@@ -1,5 +1,7 @@
 """Who we are to a host, and the SDK's client that says so."""
 
+import re
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,10 +16,44 @@ if TYPE_CHECKING:
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 """Of a token that Azure OpenAI takes."""
+PLACE_HOLDER = "YOUR-RESOURCE"
+"""What the shipped configs say in place of an Azure resource's name."""
 Credential = str | Callable[[], str]
 """A key, or what makes a fresh token."""
 Tokens = Callable[[str], Callable[[], str]]
 """Makes what makes tokens for a scope."""
+
+
+REMEMBERED = 64
+"""Tokens that a host may still repeat in an answer; one that lives for a minute is made anew for each call."""
+_BEARER = re.compile(r"Bearer\s+[^\s'\"]+")
+
+
+class Pass:
+    """What a call shows to a host, and nobody else may see: a key, or a fresh token."""
+
+    def __init__(self, credential: Credential) -> None:
+        self._credential = credential
+        self._shown: deque[str] = deque([credential] if isinstance(credential, str) else (), REMEMBERED)
+
+    @property
+    def for_sdk(self) -> Credential:
+        """The key itself, or what the SDK asks before each call."""
+        return self._credential if isinstance(self._credential, str) else self.shown
+
+    def shown(self) -> str:
+        """The key, or a token that is good now. Raises HostError where there is none."""
+        word = self._credential if isinstance(self._credential, str) else self._credential()
+        if word not in self._shown:
+            self._shown.append(word)
+        return word
+
+    def clean(self, words: str) -> str:
+        """Without the key and the tokens: hosts and proxies repeat what they were sent."""
+        for word in tuple(self._shown):
+            for form in (word, repr(word)[1:-1]):
+                words = words.replace(form, "***")
+        return _BEARER.sub("Bearer ***", words)
 
 
 def key_of(dialect: Dialect) -> str:
@@ -28,6 +64,11 @@ def key_of(dialect: Dialect) -> str:
             f"trainer.key_env: the variable {dialect.key_env} is not set; export it, or name the one that holds the key"
         )
     return key
+
+
+def always(key: str) -> Tokens:
+    """The key for every scope: our own server takes it where Azure wants a token."""
+    return lambda _scope: lambda: key
 
 
 def entra_token(scope: str) -> Callable[[], str]:
@@ -46,6 +87,14 @@ def entra_token(scope: str) -> Callable[[], str]:
             raise HostError(f"a token for {scope}", No.KEY, f"{type(error).__name__}: {error}") from None
 
     return token
+
+
+def refuse_place_holder(dialect: Dialect) -> None:
+    """Raises ConfigError for the address of a shipped config that nobody has put his own resource into."""
+    if PLACE_HOLDER in (dialect.base_url or ""):
+        raise ConfigError(
+            f"trainer.base_url: {dialect.base_url} is a place-holder; put your own resource in place of {PLACE_HOLDER}"
+        )
 
 
 def sdk_client(dialect: Dialect, credential: Credential) -> "OpenAI":

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from raysweep.clock import Clock
 from raysweep.trainers.dialects import Limits
+from raysweep.trainers.host_errors import No
 
 LEASE_S = 30.0
 """Whoever has not asked again for so long is dead, and its place is given away."""
 DAY_S = 24 * 3600.0
+TURN_S = {No.DAILY: 1800.0, No.ACTIVE: 15.0, No.RATE: 10.0, No.FILE_PENDING: 2.0, No.FILE_GONE: 0.0}
+"""How long no job is made after a host said that it has no place, unless it says how long itself."""
 
 
 @dataclass

@@ -1,0 +1,28 @@
+"""When a gate counts anew what its host has: others make jobs too, and delete records."""
+
+from raysweep.clock import Clock
+
+STOCK_S = 600.0
+"""How long the count is believed."""
+FULL_STOCK_S = 15.0
+"""The same where the host keeps as many jobs as it may: another gate may have made room."""
+
+
+class Stock:
+    """The age of the count."""
+
+    def __init__(self, cap: int | None, clock: Clock) -> None:
+        self._cap = cap
+        self._clock = clock
+        self._counted_at_s: float | None = None
+
+    def is_due(self, n_jobs: int) -> bool:
+        """Whether to count anew, where so many are known."""
+        is_full = self._cap is not None and n_jobs >= self._cap
+        patience_s = FULL_STOCK_S if is_full else STOCK_S
+        return self._counted_at_s is None or self._clock.monotonic_s() - self._counted_at_s >= patience_s
+
+    def counted(self) -> bool:
+        """All jobs were counted just now; whether that was for the first time."""
+        is_first, self._counted_at_s = self._counted_at_s is None, self._clock.monotonic_s()
+        return is_first
