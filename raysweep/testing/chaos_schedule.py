@@ -130,11 +130,11 @@ def make_schedule(seed: int, index: int, *, trainer: str) -> Schedule:
         # Late enough that the cluster is there, early enough that the sweep is not over.
         strikes = [Strike(first, "Evaluated", dice.randint(1, 3), dice.uniform(0.0, 0.3)), *strikes[:1]]
     misfortunes = _misfortunes(dice, sweep) if trainer == WIRE else ()
-    leaves = dice.random() < LEAVING and (trainer == WIRE or (trainer == "synthetic" and sweep.has_host))
-    if leaves and not {one.action for one in strikes} & {*SIGNALS}:  # else there is nothing to leave
-        strikes[-1] = replace(strikes[-1], action=dice.choice(SIGNALS))
     if STUCK & {*misfortunes}:
         strikes = [Strike(Action.SERVER, "JobAccepted", 2, 0.5), *strikes[:1]]  # trial 1 has one by then, or waits
+    leaves = dice.random() < LEAVING and (trainer == WIRE or (trainer == "synthetic" and sweep.has_host))
+    if leaves and not {one.action for one in strikes} & {*SIGNALS}:  # else there is nothing to leave
+        strikes.append(Strike(dice.choice(SIGNALS), "Evaluated", dice.randint(1, 3), dice.uniform(0.0, 0.4)))
     return Schedule(seed, index, sweep, place, tuple(strikes), misfortunes, leaves)
 
 
