@@ -138,6 +138,15 @@ def test_what_was_left_can_be_cancelled_by_whoever_comes_later(fine_tuning_serve
     assert [(False, ())] * 2 == [(trial.is_left, trial.faults) for trial in states]
 
 
+@pytest.mark.assets
+def test_to_leave_what_ends_with_its_process_is_refused_by_check(capsys):
+    assert 2 == main(["check", "default", "on_interrupt=leave"])
+
+    said = capsys.readouterr().err
+    assert "on_interrupt: leave: the jobs of this lora trainer live at no host" in said
+    assert "set it to cancel" in said
+
+
 def test_the_last_line_says_what_goes_on_what_it_costs_and_how_to_end_it(fine_tuning_server, monkeypatch, synthetic):
     server = fine_tuning_server("--epoch-s", "5")
     export(monkeypatch, server)
