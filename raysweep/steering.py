@@ -67,7 +67,9 @@ def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Recon
 def _reconcile(trainer: Trainer, folder: Path, sweep_id: str, clock: Clock, *, is_over: bool) -> Reconciled:
     if not is_over:
         done = reconcile(trainer, sweep_id, lambda: results.load(folder).state, clock, is_over=False)
-        then = f"to go on with what was kept: raysweep resume {folder}; to cancel it: raysweep reconcile {folder} --cancel"
+        then = (
+            f"to go on with what was kept: raysweep resume {folder}; to cancel it: raysweep reconcile {folder} --cancel"
+        )
         return replace(done, hints=(then,)) if done.adopted and ledger.holder(folder) is None else done
     with _alone(folder) as recorder:
         done = reconcile(trainer, sweep_id, lambda: recorder.state, clock, is_over=True)
