@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysweep import ledger, results
+from raysweep.abilities import Prunes
 from raysweep.errors import ConfigError
-from raysweep.jobs import JobView, Prunes, Trainer, key_of
+from raysweep.jobs import JobView, Trainer, key_of
 from raysweep.rehearsing import looked_at
 from raysweep.state import SweepState, TrialState
 
@@ -77,7 +78,8 @@ def attempts(state: SweepState) -> Mapping[str, str]:
 def _words(trial: TrialState, attempt: int) -> str:
     """What has become of the trial; with its last attempt, what all of them have cost."""
     usd = trial.account.settled_usd if attempt == trial.attempt else None
-    return str(trial.outcome or "not ended") + ("" if usd is None else f", {usd:.2f} USD in all")
+    standing = "left running" if trial.is_left and attempt == trial.attempt else "not ended"
+    return str(trial.outcome or standing) + ("" if usd is None else f", {usd:.2f} USD in all")
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """The seam between a sweep and whatever carries out its fine-tunes: specs in, progress out."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from raysweep.dataset import Splits
 from raysweep.dimensions import Params, ParamValue
@@ -167,6 +167,8 @@ class JobView:
     """In the host's own word, for people."""
     trained_tokens: int | None = field(default=None, compare=False)
     """What it has charged for, as far as it says."""
+    is_deployment: bool = field(default=False, compare=False)
+    """Whether it is no job but what a job's model answers from, which costs for as long as it is there."""
 
 
 @dataclass(frozen=True)
@@ -195,18 +197,6 @@ class Job(Protocol):
 
     def cancel(self) -> None:
         """Stop it, from any thread; idempotent, and nothing happens once it is final."""
-        ...
-
-
-@runtime_checkable
-class Prunes(Protocol):
-    """A trainer whose host keeps what ended jobs leave behind, and counts it."""
-
-    def prune(self, sweep_id: str, keys: Collection[str], keep: Collection[str]) -> Iterable[str]:
-        """Delete what the final jobs of these keys left, as it goes, in words: records, files, models.
-
-        The models of the keys in `keep` stay, and so does what a job of somebody else's still needs.
-        """
         ...
 
 

@@ -116,6 +116,7 @@ def make_ready(config: SweepConfig, earlier: Earlier | None = None) -> Ready:
         measured,
     )
     load_recorders(config.recorders)
+    _check_interrupt(config, capabilities)
     _check_budget(config, capabilities.params)
     _check_params(config.space, capabilities.params)
     _check_metrics(config, capabilities)
@@ -152,6 +153,14 @@ def _dimensions(dimensions: Mapping[str, Dimension], place: str) -> Iterator[tup
         if isinstance(dimension, Branch):
             for branch in dimension.branches:
                 yield from _dimensions(nested(dimension, branch), f"{place}.{name}.branches.{branch}")
+
+
+def _check_interrupt(config: SweepConfig, capabilities: Capabilities) -> None:
+    if config.on_interrupt == "leave" and not capabilities.has_host:
+        raise ConfigError(
+            f"on_interrupt: leave: the jobs of this {config.trainer.kind} trainer live at no host and end with their "
+            "process, so there is nothing to leave; set it to cancel: `raysweep resume` goes on from what they saved"
+        )
 
 
 def _check_budget(config: SweepConfig, known: Mapping[str, ParamDoc]) -> None:

@@ -42,6 +42,8 @@ class Reconciled:
     adopted: tuple[Adopt, ...] = ()
     problems: tuple[str, ...] = ()
     """What could not be done, in words."""
+    hints: tuple[str, ...] = ()
+    """What somebody may want to do about it, a line each."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -49,7 +51,8 @@ class Reconciled:
         if not (self.cancelled or self.adopted or self.problems):
             return ("nothing to do: no job without an owner",)
         cancelled = (f"cancelled {one.job.id}: {one.reason}" for one in self.cancelled)
-        return (*cancelled, *(f"kept {one.job.id}: trial {one.trial} goes on with it" for one in self.adopted))
+        kept = (f"kept {one.job.id}: trial {one.trial} goes on with it" for one in self.adopted)
+        return (*cancelled, *kept, *self.hints)
 
 
 def plan(state: SweepState, jobs: Iterable[JobView], *, is_over: bool) -> Plan:

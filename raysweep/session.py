@@ -1,6 +1,5 @@
 """One session of a sweep: from what its ledger holds, which may be nothing, to an end, with results or without."""
 
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +17,11 @@ from raysweep.finals import Finals
 from raysweep.jobs import DataRefs, JobSpec, Outcome
 from raysweep.plan import evaluation_points
 from raysweep.preflight import Ready
-from raysweep.reconcile import reconcile
 from raysweep.recorder import Recorder
 from raysweep.scoring import Prediction
 from raysweep.search.history import History, Suggestion
 from raysweep.search.prune import Pruner
+from raysweep.settlement import Settlement
 from raysweep.state import TrialState
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.purse import Means
@@ -31,10 +30,6 @@ from raysweep.tuning.rules import Rules
 from raysweep.tuning.runner import Resources, Runner, Static, Ticker
 from raysweep.tuning.signals import signals
 
-_LOG = logging.getLogger(__name__)
-
-SETTLE_S = (0.0, 2.0, 10.0)
-"""The waits before each try to settle things with a host that may not answer."""
 ORDERED_LAG = 4
 """Asks behind which an ordered search waits for results, in units of the concurrency."""
 MAX_SEED = 2**31 - 1
@@ -61,27 +56,42 @@ class Session:
     """What earlier sessions wrote; empty for a sweep that begins."""
 
     def carry_out(self) -> None:
-        """Search, then score the best; every trial has ended when this returns or raises."""
-        driver = self._driver()
+        """Search, then score the best; when this returns or raises, every trial has ended or its job is left."""
+        driver, settlement = self._driver(), self._settlement
         with signals(driver.interrupt):
             self.recorder.record(self._resumed() if self.past else self._started())
             if self.past:
-                self._settle()
-            replay(driver, self.past, self.ready.space.project)
+                settlement.begin()
+            self._replay(driver)
             try:
                 self._run_trials(driver)
             finally:
                 driver.close()
-                problems = self._reconcile(is_over=True)
+                problems = settlement.end(is_left=driver.is_leaving)
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
             if problems or driver.signal:  # whoever scored may have been killed, and left a deployment
-                problems += self._reconcile(is_over=True)
-            signal = None if self._is_all_done else driver.signal  # one that came too late has interrupted nothing
-            end_reason = ALL_ENDED if driver.signal and not signal else driver.end_reason or ALL_ENDED
-            reason = "; ".join(dict.fromkeys([end_reason, *problems]))
-            self.recorder.record(SweepEnded(self.clock.now(), reason, signal))
+                problems += settlement.end(is_left=driver.is_leaving)
+            self.recorder.record(self._ended(driver, problems))
+
+    def _replay(self, driver: Driver) -> None:
+        before = self._ended_trials
+        replay(driver, self.past, self.ready.space.project)
+        if self._ended_trials - before:  # what its driver had just decided when it died, and did not live to cancel
+            self._settlement.go_on()
+
+    @property
+    def _ended_trials(self) -> frozenset[int]:
+        return frozenset(number for number, trial in self.recorder.state.trials.items() if trial.ended)
+
+    def _ended(self, driver: Driver, problems: Sequence[str]) -> SweepEnded:
+        signal = None if self._is_all_done else driver.signal  # one that came too late has interrupted nothing
+        end_reason = ALL_ENDED if driver.signal and not signal else driver.end_reason or ALL_ENDED
+        n_left = sum(trial.is_left and trial.job is not None for trial in self.recorder.state.trials.values())
+        left = [f"{n_left} {'job goes' if n_left == 1 else 'jobs go'} on at the host"] if n_left else []
+        reason = "; ".join(dict.fromkeys([end_reason, *left, *problems]))
+        return SweepEnded(self.clock.now(), reason, signal)
 
     @property
     def _is_all_done(self) -> bool:
@@ -104,26 +114,9 @@ class Session:
     def _static(self) -> Static:
         return Static(self.ready.recipe, self.data)
 
-    def _settle(self) -> None:
-        """Make host and ledger agree before anything new is made there; raises RaysweepError where that fails for good.
-
-        A further attempt beside a job that could not be cancelled would be paid twice.
-        """
-        problems: tuple[str, ...] = ()
-        for wait_s in SETTLE_S:
-            self.clock.sleep_s(wait_s)
-            problems = self._reconcile(is_over=False)
-            if not problems:
-                return
-        raise RaysweepError(f"{'; '.join(problems)}; nothing new is made there before that is settled")
-
-    def _reconcile(self, *, is_over: bool) -> tuple[str, ...]:
-        done = reconcile(self.ready.trainer, self.sweep_id, lambda: self.recorder.state, self.clock, is_over=is_over)
-        for cancelled in done.cancelled:
-            _LOG.warning("job %s was cancelled at its host: %s", cancelled.job.id, cancelled.reason)
-        for problem in done.problems:
-            _LOG.error("%s; `raysweep reconcile %s` tries again", problem, self.folder)
-        return done.problems
+    @property
+    def _settlement(self) -> Settlement:
+        return Settlement(self.ready.trainer, self.sweep_id, self.folder, self.recorder, self.clock)
 
     def _score_finals(self, driver: Driver) -> tuple[str, ...]:
         finals = Finals(
@@ -196,6 +189,7 @@ class Session:
             attempts=config.retries.attempts,
             wait_s=config.retries.wait_s,
             has_host=self.ready.capabilities.has_host,
+            leaves_jobs=config.on_interrupt == "leave",
         )
         pruner = self.ready.make_pruner()
         return Driver(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from raysweep import ledger, requests, results
@@ -65,7 +66,11 @@ def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Recon
 
 def _reconcile(trainer: Trainer, folder: Path, sweep_id: str, clock: Clock, *, is_over: bool) -> Reconciled:
     if not is_over:
-        return reconcile(trainer, sweep_id, lambda: results.load(folder).state, clock, is_over=False)
+        done = reconcile(trainer, sweep_id, lambda: results.load(folder).state, clock, is_over=False)
+        then = (
+            f"to go on with what was kept: raysweep resume {folder}; to cancel it: raysweep reconcile {folder} --cancel"
+        )
+        return replace(done, hints=(then,)) if done.adopted and ledger.holder(folder) is None else done
     with _alone(folder) as recorder:
         done = reconcile(trainer, sweep_id, lambda: recorder.state, clock, is_over=True)
         _note_cancelled(recorder, {cancel.job.key for cancel in done.cancelled}, clock)

@@ -48,7 +48,7 @@ class InlineRunner:
                 if driver.is_over():
                     break
         for _, job in live.values():
-            if job is not None:
+            if job is not None and not driver.is_leaving:
                 job.cancel()
 
     def _step(self, driver, static, live, trial):

@@ -25,10 +25,20 @@ from raysweep.testing.chaos_check import (
     same_results,
     tables_are_the_ledgers,
 )
-from raysweep.testing.chaos_host import FolderHost, host_is_clear, jobs_are_the_ledgers
+from raysweep.testing.chaos_host import FolderHost, Made, host_is_clear, jobs_are_the_ledgers
+from raysweep.testing.chaos_left import one_job_a_trial
 from raysweep.testing.chaos_misfortune import FAILURES, NAMES, NEEDS_CURVES
 from raysweep.testing.chaos_progress import Progress
-from raysweep.testing.chaos_schedule import OF_THE_DRIVER, Action, Place, Pruning, Schedule, Strike, make_schedule
+from raysweep.testing.chaos_schedule import (
+    OF_THE_DRIVER,
+    SIGNALS,
+    Action,
+    Place,
+    Pruning,
+    Schedule,
+    Strike,
+    make_schedule,
+)
 from raysweep.testing.chaos_settings import settings, write_reviews
 from raysweep.testing.processes import ProcessRunner
 from raysweep.trainers.synthetic_host import HostedJob, SyntheticHost
@@ -132,6 +142,31 @@ def test_jobs_at_a_server_that_the_ledger_does_not_explain_are_found():
     assert "abcd1234-0000: ftjob-1 and ftjob-2 were alive at the same time" in twice
 
 
+def test_a_second_job_of_a_trial_is_found_where_an_interrupt_leaves_jobs():
+    first, second = Made("abcd1234-0000-1", has_failed=False), Made("abcd1234-0000-2", has_failed=False)
+    asked = [replace(proposed(0, attempt=one), key=f"abcd1234-0000-{one}") for one in (1, 2)]
+
+    def said(*made, end=""):
+        ends = [TrialEnded(at(3), 0, Outcome.CANCELLED, end, None, None, 0)] if end else []
+        return list(one_job_a_trial(made, [started(1), asked[0], *ends, asked[1]]))
+
+    assert [] == said(first)
+    assert ["trial 0: no job at the host"] == said()
+    assert ["trial 0: abcd1234-0000-2 was made though abcd1234-0000-1 had not failed"] == said(first, second)
+    assert [] == said(replace(first, has_failed=True), second)
+    assert [] == said(first, second, end="Ray failed: its head is gone")
+    assert 1 == len(said(first, second, end="interrupted by SIGINT"))
+
+
+def test_two_schedules_of_five_at_a_host_leave_their_jobs_at_a_signal():
+    made = [one for one in schedules(300, trainer="wire") if one.leaves]
+
+    assert 90 <= len(made) <= 150
+    assert all({*SIGNALS} & {strike.action for strike in one.strikes} for one in made)
+    assert not any(one.leaves and not one.sweep.has_host for one in schedules())
+    assert any(one.leaves for one in schedules())
+
+
 def job_at_server(job_id, key, created_at_s, finished_at_s):
     order = Order("base", "file-1", 0, {}, metadata={"raysweep_sweep": "abcd1234", "raysweep_key": key})
     status = Status.RUNNING if finished_at_s is None else Status.SUCCEEDED
@@ -155,6 +190,7 @@ def struck(index, pruning, *strikes, **sweep):
         struck(3, Pruning.NONE, Strike(Action.ACTOR, "JobAccepted", 2, 0.05), has_host=True),
         struck(4, Pruning.ASHA, Strike(Action.MACHINE, "Evaluated", 3, 0.0)),
         struck(5, Pruning.NONE, Strike(Action.SIGKILL, "SweepEnded", 1, 0.0), n_trials=4),
+        replace(struck(6, Pruning.THRESHOLD, Strike(Action.SIGINT, "Evaluated", 2, 0.0), has_host=True), leaves=True),
     ],
     ids=lambda schedule: str(schedule.index),
 )

@@ -428,3 +428,50 @@ def test_only_the_trial_whose_process_ran_out_of_memory_is_at_fault(pids, faults
     assert faults == {entry.trial: entry.fault for entry in entries if isinstance(entry, TrialInterrupted)}
     assert [0, 1] == [driver.suggest().trial, driver.suggest().trial]
     assert "9GB used / 10GB limit" in last(entries, TrialInterrupted).reason or faults[1] is None
+
+
+def test_an_interrupt_that_leaves_jobs_ends_no_trial_that_may_have_one():
+    driver, entries, _ = make_driver(trials=3, concurrency=3, attempts=3, wait_s=60, has_host=True, leaves_jobs=True)
+    driver.suggest(), driver.suggest(), driver.suggest()
+    driver.report(0, evaluated(0.3))
+    driver.report(1, Report("job", "host", failure=JobFailed("it failed there", Fault.HOST)))
+
+    driver.interrupt("SIGTERM")
+    driver.close()
+
+    left = [(one.trial, one.is_job_over) for one in entries if isinstance(one, TrialInterrupted) and not one.fault]
+    assert [(0, False), (2, False)] == left
+    assert [1] == [one.trial for one in entries if isinstance(one, TrialEnded)]
+    assert [True, False, True] == [trial.is_left for trial in driver.recorder.state.trials.values()]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda driver: driver.stop("trial 0 reached the target"),
+        lambda driver: driver.abort(RaysweepError("the rows are at fault")),
+    ],
+    ids=["by itself", "broken"],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_only_a_signal_leaves_jobs(end, is_first):
+    driver, entries, _ = make_driver(trials=1, has_host=True, leaves_jobs=True)
+    driver.suggest()
+
+    for act in (end, lambda driver: driver.interrupt("SIGINT")) if is_first else (end,):
+        act(driver)
+    driver.close()
+
+    assert not driver.is_leaving
+    assert Outcome.CANCELLED is last(entries, TrialEnded).outcome
+
+
+def test_a_sweep_that_breaks_after_its_interrupt_leaves_nothing():
+    driver, entries, _ = make_driver(trials=1, has_host=True, leaves_jobs=True)
+    driver.suggest()
+    driver.interrupt("SIGINT")
+
+    driver.abort(RaysweepError("the disk is full"))
+    driver.close()
+
+    assert Outcome.CANCELLED is last(entries, TrialEnded).outcome

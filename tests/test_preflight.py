@@ -42,6 +42,7 @@ def test_a_good_sweep_is_ready_with_complete_params(synthetic):
         ("data.prompt", "txet", ["txet", "text"]),
         ("data.source", "nowhere.csv", ["nowhere.csv"]),
         ("data.split.train", 1000, ["1000"]),
+        ("on_interrupt", "leave", ["on_interrupt: leave", "synthetic", "live at no host", "set it to cancel"]),
     ],
 )
 def test_what_does_not_fit_is_refused_with_place_and_remedy(synthetic, path, value, words):

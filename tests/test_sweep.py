@@ -22,7 +22,8 @@ from raysweep.entries import JobAccepted, TrialInterrupted
 from raysweep.errors import ClusterError, RaysweepError, SweepFolderError
 from raysweep.jobs import Outcome
 from raysweep.steering import stop_trial
-from raysweep.sweep import Options, run_sweep
+from raysweep.sweep import Options, resume_sweep, run_sweep
+from raysweep.trainers.synthetic_host import Status, SyntheticHost
 from raysweep.tuning.runner import Cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180), pytest.mark.filterwarnings("ignore")]
@@ -190,6 +191,30 @@ def test_a_signal_ends_a_sweep_cleanly(synthetic, tmp_path, number, code):
     assert list(ledger.read(folder)) == [encoding.decode(line) for line in printed.splitlines()]
     for job in (folder / "jobs").iterdir():
         assert (job / "cancelled.json").is_file()
+
+
+def test_a_signal_leaves_jobs_at_their_host_where_it_is_told_to_and_a_resumed_sweep_adopts_them(
+    cluster, synthetic, tmp_path
+):
+    folder, host = tmp_path / "here", SyntheticHost(tmp_path / "host", listing_lag_s=0.0)
+    at_host = {"kind": "synthetic", "host": str(tmp_path / "host"), "epoch_s": 15.0}
+    synthetic |= {"trials": 2, "trainer": at_host, "on_interrupt": "leave", "early_stopping": {"kind": "none"}}
+    process = tune(tmp_path, synthetic, "--cluster", "local", "--folder", str(folder))
+    wait_for(lambda: (folder / ledger.FILE_NAME).is_file() and (folder / ledger.FILE_NAME).read_bytes())
+    wait_for(lambda: sum(isinstance(e, JobAccepted) for e in ledger.read(folder)) == 2)
+
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=60)
+
+    assert 130 == process.returncode, errors
+    left = raysweep.load(folder).state
+    assert [True, True] == [trial.is_left for trial in left.trials.values()]
+    assert Status.CANCELLED not in {host.status(job) for job in host.listed(left.started.sweep_id)}
+    assert "left running at the host: 2 jobs" in printed.strip().splitlines()[-1]
+    found = resume_sweep(folder, (), Options())
+    assert {Outcome.COMPLETED} == set(outcomes(found).values())
+    assert 2 == len(list(host.listed(left.started.sweep_id)))
+    assert [1, 1] == list(found.trials.attempts)
 
 
 def test_an_address_where_nothing_answers_is_refused_at_once(synthetic, tmp_path):

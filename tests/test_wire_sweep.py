@@ -163,6 +163,21 @@ def test_each_fault_of_a_job_ends_as_it_should(fine_tuning_server, monkeypatch, 
     assert all(one.metrics["val_loss"] is not None for one in results.state.trials[0].evaluations)
 
 
+def test_a_failed_job_has_told_its_evaluations_whatever_the_order_of_its_events(
+    fine_tuning_server, monkeypatch, synthetic
+):
+    faults = [{"kind": "safety_block"}, {"kind": "events", "how": "shuffled"}]
+    server = fine_tuning_server("--epoch-s", "0.5", faults={"jobs": faults})
+    export(monkeypatch, server)
+
+    results = run(server, synthetic, trials=2, concurrency=2, early_stopping={"kind": "none"})
+
+    assert {Outcome.FAILED} == set(outcomes(results).values())
+    for trial in results.state.trials.values():
+        told = [(one.epoch, one.metrics["val_loss"] is not None) for one in trial.evaluations]
+        assert [(1.0, True), (2.0, True)] == told
+
+
 def test_storms_are_waited_out(fine_tuning_server, monkeypatch, synthetic):
     storm = [
         {"call": "GET /fine_tuning/jobs", "nth": [2, 3, 4], "kind": "answer", "status": 503},

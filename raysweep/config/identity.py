@@ -8,7 +8,9 @@ from pathlib import Path
 from raysweep.config.sections import LoraTrainer
 from raysweep.config.sweep import SweepConfig
 
-SESSION_SETTINGS = ("trials", "concurrency", "time_s", "budget", "target", "retries", "final", "recorders")
+SESSION_SETTINGS = (
+    *("trials", "concurrency", "time_s", "budget", "target", "retries", "on_interrupt", "final", "recorders"),
+)
 """What may be another in a later session: how much is run, and what is done with it, but not what a trial is."""
 
 _ELSEWHERE = ("name", "data", "runs_folder")

@@ -70,6 +70,8 @@ class SweepConfig(Section):
     """How many at once; None: as many as the cluster's cores or GPUs hold."""
     time_s: Annotated[float, Field(gt=0)] | None = None
     """No new trial after so many seconds, and running ones are cancelled."""
+    on_interrupt: Literal["cancel", "leave"] = "cancel"
+    """What Ctrl-C and SIGTERM do to running jobs; `leave`: those at a host go on until `raysweep resume`."""
     target: float | None = None
     """The sweep ends when a completed trial's objective is this good."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -72,6 +72,8 @@ class Stage:
         host = make_host(self._trainer, folder / "host", schedule.sweep, schedule)
         try:
             orders = self._orders(schedule.sweep, folder, schedule.place, host)
+            if schedule.leaves:
+                orders = replace(orders, settings={**(orders.settings or {}), "on_interrupt": "leave"})
             played = Scene(schedule, orders, self._nursery, host).play()
         finally:
             host.close()
@@ -149,6 +151,7 @@ def line(result: Result) -> str:
     what = f"{sweep.pruning}, {sweep.search}, {sweep.n_trials} trials by {sweep.concurrency}"
     what += (", host" if sweep.has_host else "") + (", a failure" if sweep.has_failure else "")
     what += f", {sweep.failure}" if sweep.failure else ""
+    what += ", leaves its jobs" if schedule.leaves else ""
     strikes = ", ".join((*schedule.misfortunes, "")) + strikes
     end = f"FAILED: {result.problems[0]}" if result.problems else "ok"
     played = result.played

@@ -17,7 +17,8 @@ from raysweep.plan import budget_epochs
 from raysweep.preflight import make_ready
 from raysweep.search.prune import Pruner, Stop
 from raysweep.state import SweepState, fold
-from raysweep.testing.chaos_host import Host
+from raysweep.testing.chaos_host import Host, sweep_id_of
+from raysweep.testing.chaos_left import one_job_a_trial
 
 Row = Mapping[str, object]
 
@@ -134,6 +135,8 @@ def check(folder: Path, undisturbed: Path, *, is_compared: bool, host: Host) -> 
     problems += prefixes(found, other) if is_compared else same_results(found, other)
     config = load_config(folder / CONFIG_NAME)
     problems += rungs_are_the_ledgers(found.entries, make_ready(config).make_pruner(), config)
+    if config.on_interrupt == "leave":
+        problems += one_job_a_trial(host.made(sweep_id_of(found.entries)), found.entries)
     return [*problems, *host.problems(found.entries)]
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 from raysweep import environment
 from raysweep.entries import Entry, JobAccepted, SweepStarted, TrialProposed
 from raysweep.server.records import Job
+from raysweep.server.records import Status as JobStatus
 from raysweep.server.store import Store
 from raysweep.testing.chaos_misfortune import faults_of
 from raysweep.testing.chaos_schedule import WIRE, Schedule, Sweep
@@ -17,6 +19,15 @@ from raysweep.trainers.hosted import KEY_TAG, SWEEP_TAG
 from raysweep.trainers.synthetic_host import HostedJob, Status, SyntheticHost
 
 EPOCH_S = 0.4
+
+
+@dataclass(frozen=True)
+class Made:
+    """A job that a host has, or had."""
+
+    key: str
+    has_failed: bool
+    """Whether the host itself failed it; one that was cancelled has not."""
 
 
 class Host(Protocol):
@@ -44,6 +55,10 @@ class Host(Protocol):
         """What is there that should not be, by a sweep's ledger; asked once it is closed."""
         ...
 
+    def made(self, sweep_id: str) -> Sequence[Made]:
+        """Every job of the sweep that was made there, the oldest first; asked once it is closed."""
+        ...
+
 
 class FolderHost:
     """A folder that plays a host; it has no process."""
@@ -64,6 +79,12 @@ class FolderHost:
         folder = Path(self.address)
         if folder.is_dir():
             yield from host_is_clear(folder, sweep_id_of(entries))
+
+    def made(self, sweep_id: str) -> Sequence[Made]:
+        """Those of its folder."""
+        host = SyntheticHost(Path(self.address), listing_lag_s=0.0)
+        made = sorted(host.listed(sweep_id), key=lambda job: job.made_at_s)
+        return [Made(job.key, host.status(job) is Status.FAILED) for job in made]
 
 
 class WireHost:
@@ -93,12 +114,21 @@ class WireHost:
 
     def problems(self, entries: Sequence[Entry]) -> Iterator[str]:
         """Jobs are the ledger's attempts, each once; never two alive for one trial; none is alive now."""
+        yield from jobs_are_the_ledgers(self._stored(), entries)
+
+    def made(self, sweep_id: str) -> Sequence[Made]:
+        """Those of its records."""
+        stored = sorted(self._stored(), key=lambda job: job.created_at_s)
+        ours = [(job.order.metadata or {}, job) for job in stored]
+        tagged = [(tags[KEY_TAG], job) for tags, job in ours if tags.get(SWEEP_TAG) == sweep_id]
+        return [Made(key, job.status is JobStatus.FAILED) for key, job in tagged]
+
+    def _stored(self) -> Sequence[Job]:
         store = Store(self._server.folder / "state", "synthetic")
         try:
-            jobs = store.load(Job)
+            return store.load(Job)
         finally:
             store.close()
-        yield from jobs_are_the_ledgers(jobs, entries)
 
 
 class NoHost:
@@ -116,6 +146,10 @@ class NoHost:
     def problems(self, entries: Sequence[Entry]) -> Iterator[str]:
         """None: there is nothing."""
         return iter(())
+
+    def made(self, sweep_id: str) -> Sequence[Made]:
+        """None: there is nothing."""
+        return ()
 
 
 def make_host(trainer: str, folder: Path, sweep: Sweep, schedule: Schedule | None = None) -> Host:

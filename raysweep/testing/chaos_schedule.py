@@ -13,6 +13,8 @@ RAY_IN = 5
 """One schedule in so many runs through Ray, and of those one in RAYLET_IN loses a raylet: 40 and 10 of 200."""
 RAYLET_IN = 4
 RAY_TRIALS = 4
+LEAVING = 0.4
+"""The share of schedules, of those with a host, in which an interrupted driver leaves its jobs."""
 N_SWEEPS = 30
 """How many different sweeps the schedules are drawn from; the undisturbed run of each is made once."""
 
@@ -50,7 +52,9 @@ class Action(StrEnum):
     """Only of trainers whose jobs live at one."""
 
 
-OF_THE_DRIVER = (Action.SIGINT, Action.SIGTERM, Action.SIGKILL)
+SIGNALS = (Action.SIGINT, Action.SIGTERM)
+"""What ends a driver in good order."""
+OF_THE_DRIVER = (*SIGNALS, Action.SIGKILL)
 _MOMENTS: Mapping[str, int] = {
     "SweepStarted": 1,
     "TrialProposed": 4,
@@ -107,6 +111,8 @@ class Schedule:
     strikes: tuple[Strike, ...]
     misfortunes: tuple[str, ...] = ()
     """What a host of the wire does wrong meanwhile."""
+    leaves: bool = False
+    """Whether an interrupted driver leaves its jobs at their host (`on_interrupt: leave`)."""
 
 
 def make_schedule(seed: int, index: int, *, trainer: str) -> Schedule:
@@ -126,7 +132,10 @@ def make_schedule(seed: int, index: int, *, trainer: str) -> Schedule:
     misfortunes = _misfortunes(dice, sweep) if trainer == WIRE else ()
     if STUCK & {*misfortunes}:
         strikes = [Strike(Action.SERVER, "JobAccepted", 2, 0.5), *strikes[:1]]  # trial 1 has one by then, or waits
-    return Schedule(seed, index, sweep, place, tuple(strikes), misfortunes)
+    leaves = dice.random() < LEAVING and (trainer == WIRE or (trainer == "synthetic" and sweep.has_host))
+    if leaves and not {one.action for one in strikes} & {*SIGNALS}:  # else there is nothing to leave
+        strikes.append(Strike(dice.choice(SIGNALS), "Evaluated", dice.randint(1, 3), dice.uniform(0.0, 0.4)))
+    return Schedule(seed, index, sweep, place, tuple(strikes), misfortunes, leaves)
 
 
 def make_sweep(seed: int, number: int, *, trainer: str) -> Sweep:

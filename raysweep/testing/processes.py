@@ -13,7 +13,7 @@ from raysweep.scoring import Prediction
 from raysweep.search.history import Done
 from raysweep.task import Example
 from raysweep.testing.nursery import Child, Nursery
-from raysweep.testing.worker import STEP, STOP, predict, work
+from raysweep.testing.worker import LEAVE, STEP, STOP, predict, work
 from raysweep.trainers.gate_link import served
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.report import Report
@@ -153,9 +153,10 @@ class _Crew:
         self._hurry()
 
     def dismiss(self) -> None:
-        """Stop every trial; returns when all processes are gone."""
-        for link in tuple(self._working):
-            self._stop(link)
+        """Stop every trial, or have it leave its job; returns when all processes are gone."""
+        for link, worker in tuple(self._working.items()):
+            is_left = self._driver.is_leaving and worker.trial in self._driver.live
+            self._stop(link, LEAVE if is_left else STOP)
         while self._leaving:
             ready = wait(list(self._leaving), BEAT_S)
             for link in [one for one in self._leaving if one in ready]:
@@ -193,10 +194,10 @@ class _Crew:
             self._driver.abort(error)
             return False
 
-    def _stop(self, link: Connection) -> None:
+    def _stop(self, link: Connection, order: str = STOP) -> None:
         child = self._working.pop(link).child
         self._leaving[link] = (child, time.monotonic() + self._stop_s)
-        self._order(child, STOP)
+        self._order(child, order)
 
     def _order(self, child: Child, word: str) -> None:
         with suppress(OSError):  # it has died: whoever reads its link next is told

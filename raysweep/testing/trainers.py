@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import pytest
 
+from raysweep.abilities import Leaves
 from raysweep.dimensions import ParamValue
 from raysweep.errors import Fault, InputError, JobFailed
 from raysweep.jobs import JobView, ParamDoc, Progress
@@ -145,6 +146,24 @@ class TrainerConformance(TrainerSurvival):
         assert [one.is_final for one in told] == [False]
         job.advance(self.patience_s)
         assert time.monotonic() - begun_s < self.cancel_s
+
+    def test_a_left_job_goes_on_and_whoever_takes_it_up_has_the_rest_of_it(self) -> None:
+        """A busy watcher comes back promptly. Only of jobs that can be left in good order."""
+        spec = self.spec("job")
+        job = self.submit(spec)
+        if not isinstance(job, Leaves):
+            return
+        job.advance(self.look_s)
+        busy = threading.Thread(target=lambda: job.advance(self.patience_s), daemon=True)
+        busy.start()
+
+        job.leave()
+        job.leave()
+        busy.join(self.cancel_s)
+
+        assert not busy.is_alive()
+        self.assert_same(self.undisturbed().evaluations, self.run(spec).evaluations)
+        assert [(spec.key, job.id)] == [(view.key, view.id) for view in self.listed(spec.sweep_id)]
 
     def test_the_host_lists_and_cancels_jobs_for_whoever_asks(self) -> None:
         """A local trainer lists none, and cancels none by name."""

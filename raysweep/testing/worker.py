@@ -13,7 +13,7 @@ from raysweep.trainers import make_trainer
 from raysweep.tuning.runner import Static
 from raysweep.tuning.work import Work
 
-STEP, STOP = "step", "stop"
+STEP, STOP, LEAVE = "step", "stop", "leave"
 """What a trial's process is told."""
 
 
@@ -42,7 +42,9 @@ def _obey(link: Connection, job: Work, orders: "SimpleQueue[str]") -> None:
     try:
         while True:
             order = link.recv()
-            if order == STOP:
+            if order == LEAVE:
+                job.leave()
+            if order != STEP:
                 job.stop()
             orders.put(order)
     except (EOFError, OSError):

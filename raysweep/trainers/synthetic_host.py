@@ -193,6 +193,10 @@ class HostedSyntheticJob:
             self._cancelled.set()
             self._host.cancel(self.id)
 
+    def leave(self) -> None:
+        """Whoever waits wakes up; the job goes on."""
+        self._cancelled.set()
+
     def _look(self) -> Progress:
         status = self._host.status(self._job)
         if status is Status.FAILED:

@@ -141,7 +141,8 @@ class WireTrainer:
         ours = [one for one in self._gate.deployments() if one.name.startswith(f"{_deployment_name(sweep_id)}-")]
         prefix = len(_deployment_name(""))
         deployed = (
-            JobView(one.name[prefix:], DEPLOYMENT + one.name, is_final=False, status="deployed") for one in ours
+            JobView(one.name[prefix:], DEPLOYMENT + one.name, is_final=False, status="deployed", is_deployment=True)
+            for one in ours
         )
         return [*views, *deployed]
 

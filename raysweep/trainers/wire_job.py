@@ -61,15 +61,16 @@ class WireJob:
         self._is_filled, self._status = False, ""
         self._end = beginning.record.end
         self.id = beginning.record.job_id
-        self._cancelled = threading.Event()
+        self._stopped = threading.Event()
+        self._is_left = False
         self._turn = threading.Lock()
 
     def begin(self) -> None:
         """Find, adopt or make the job, if that can be done at once. Raises JobFailed, or HostError."""
-        if not self.id and not self._cancelled.is_set():
+        if not self.id and not self._stopped.is_set():
             job = self._said(self._beginning.attempt)
             self.id = job.id if job else ""
-            if job and self._cancelled.is_set():
+            if job and self._stopped.is_set() and not self._is_left:
                 self._gate.cancel(job.id)
 
     def advance(self, timeout_s: float) -> Progress:
@@ -85,16 +86,21 @@ class WireJob:
         """At the host; a job that has finished first is finished. One that cannot be reached is left to reconcile."""
         if self._end is not None:
             return
-        self._cancelled.set()
+        self._stopped.set()
         try:
             job = self._gate.cancel(self.id) if self.id else None
         except RaysweepError as error:
             _LOG.warning("job %s could not be cancelled (%s); reconcile tries again", self.id, error)
             return
         if job is not None and job.has_succeeded:
-            self._cancelled.clear()
+            self._stopped.clear()
         elif job is not None and job.is_final:
             self._gate.release(job.id)
+
+    def leave(self) -> None:
+        """Watch it no longer: no job is begun and no model scored from now on; what there is goes on at the host."""
+        self._is_left = True
+        self._stopped.set()
 
     def _step(self, until_s: float) -> Progress | None:
         """One look; None where there is nothing to tell yet, and time is left."""
@@ -102,12 +108,12 @@ class WireJob:
             return self._handed_out(self._end)
         left_s = max(0.0, until_s - self._clock.monotonic_s())
         told = None
-        if self.id and not self._cancelled.is_set():
+        if self.id and not self._stopped.is_set():
             told = self._watch(left_s)
-        elif not self._cancelled.is_set():
+        elif not self._stopped.is_set():
             self.begin()
-            self._cancelled.wait(0 if self.id else min(left_s, WAIT_S))
-        return told or (self._progress() if self._cancelled.is_set() or not left_s else None)
+            self._stopped.wait(0 if self.id else min(left_s, WAIT_S))
+        return told or (self._progress() if self._stopped.is_set() or not left_s else None)
 
     def _watch(self, timeout_s: float) -> Progress | None:
         try:
@@ -117,7 +123,7 @@ class WireJob:
                 raise JobFailed(f"job {self.id} is not at its host any more", Fault.HOST) from error
             raise as_failure(error) from error
         self._take_in(look)
-        if self._cancelled.is_set():
+        if self._stopped.is_set():
             return None
         evaluation = self._next()
         if evaluation is None and look.is_read_out:
@@ -172,7 +178,9 @@ class WireJob:
             fault = fault_of_job(job.error_code, words)
             usd = 0.0 if fault is Fault.DATA and not self._curve.last_step else self._usd()  # refused before training
             raise JobFailed(f"job {job.id} failed at its host: {words}", fault, usd)
-        raise JobFailed(f"job {job.id}: {job.status} at the host", Fault.HOST, self._usd())
+        why = self._curve.diverged()  # cancelled for it, by a watcher whom nobody heard any more
+        words = f"{why}: it has diverged, and was cancelled" if why else f"{job.status} at the host"
+        raise JobFailed(f"job {job.id}: {words}", Fault.PARAMS if why else Fault.HOST, self._usd())
 
     def _fill(self, job: HostedJob) -> None:
         """What the events left out, from the checkpoints and then from the result file."""
@@ -193,8 +201,8 @@ class WireJob:
     def _complete(self, job: HostedJob) -> Progress | None:
         """Score the model, write the end down, and tell the last evaluation with it."""
         note = wire_record.save_model(self._spec.folder, job.model or "", self._spec.key, prompt_of(self._spec.params))
-        scores = self._scorer(note, self._cancelled.is_set)
-        if self._cancelled.is_set():
+        scores = self._scorer(note, self._stopped.is_set)
+        if self._stopped.is_set():
             return self._progress()
         evaluations = []
         for epoch in self._spec.evaluate_at:

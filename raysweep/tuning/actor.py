@@ -1,4 +1,4 @@
-"""The Ray Tune trainable that owns one job: starts it, watches it, and cancels it when it is stopped."""
+"""The Ray Tune trainable that owns one job: starts it, watches it, and cancels or leaves it when it is stopped."""
 
 import asyncio
 from collections.abc import Mapping
@@ -43,13 +43,17 @@ class Trial(tune.Trainable):
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._stop_thread, tune.Trainable.stop, self)
 
+    async def leave(self) -> None:
+        """From now on a stop lets go of the job in place of cancelling it; answered beside a step that is busy."""
+        self._work.leave()
+
     def step(self) -> dict[str, Any]:
         """Submit the job, or follow it to its next evaluation, its end, or for a few seconds."""
         report = self._work.step()
         return {"report": report, "done": is_last(report)}
 
     def cleanup(self) -> None:
-        """Cancel the job that this actor made or adopted; beside a running step, and more than once."""
+        """Cancel the job that this actor made or adopted, or let go of it; beside a running step, more than once."""
         self._work.stop()
 
     def __repr__(self) -> str:

@@ -83,6 +83,7 @@ ASSUMPTIONS = (
     Assumption(
         "a Trial has config and error_file", lambda at: "config" in at.source and at.trial.error_file is not None
     ),
+    Assumption("a Trial leads to its actor", lambda at: "self.temporary_state.ray_actor = ray_actor" in at.source),
     # The searcher
     Assumption("Searcher.FINISHED is a string", lambda at: isinstance(at.searcher.FINISHED, str)),
     Assumption("Searcher.suggest takes trial_id", lambda at: _takes(at.searcher.suggest, "trial_id")),
@@ -105,6 +106,7 @@ ASSUMPTIONS = (
         "FIFOScheduler.on_trial_complete takes controller, trial and result",
         lambda at: _counts(at.fifo.on_trial_complete, 4),
     ),
+    Assumption("FIFOScheduler.on_trial_add takes controller and trial", lambda at: _counts(at.fifo.on_trial_add, 3)),
     Assumption(
         "FIFOScheduler.on_trial_error takes controller and trial", lambda at: _counts(at.fifo.on_trial_error, 3)
     ),

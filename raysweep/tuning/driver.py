@@ -4,15 +4,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from raysweep import entries
 from raysweep.clock import Clock
-from raysweep.entries import (
-    CancelRequested,
-    Evaluated,
-    JobAccepted,
-    SweepEnded,
-    TrialInterrupted,
-    TrialProposed,
-)
 from raysweep.errors import Fault, JobFailed, RaysweepError
 from raysweep.jobs import Evaluation, JobSpec, Outcome, Progress
 from raysweep.recorder import Recorder
@@ -59,6 +52,8 @@ class Driver:
         self.error: RaysweepError | None = None
         self.signal: str | None = None
         """The signal that ended the sweep, if one did."""
+        self.is_leaving = False
+        """Whether the jobs of the trials that are worked on are to be let go of, not cancelled."""
         self.end_reason: str | None = None
         """Why no further trial begins; None while there is none, and at a sweep's natural end."""
 
@@ -84,7 +79,7 @@ class Driver:
         now, attempt = self._clock.now(), self.recorder.state.trials[trial].attempt
         usd = self.purse.settle(trial) if is_job_over else None
         self.purse.forget(trial)
-        self.recorder.record(TrialInterrupted(now, trial, attempt, fault, reason, is_job_over, wait_s, usd))
+        self.recorder.record(entries.TrialInterrupted(now, trial, attempt, fault, reason, is_job_over, wait_s, usd))
 
     def report(self, trial: int, report: Report) -> bool:
         """Take in what an actor says; whether its trial goes on."""
@@ -92,7 +87,7 @@ class Driver:
             return False
         if self.recorder.state.trials[trial].job is None and report.job_id:
             attempt = self._live[trial].attempt
-            self.recorder.record(JobAccepted(self._clock.now(), trial, attempt, report.job_id, report.host))
+            self.recorder.record(entries.JobAccepted(self._clock.now(), trial, attempt, report.job_id, report.host))
         if report.failure:
             self._fail(trial, report.failure, is_job_over=report.is_job_over or not self.rules.has_host)
             return False
@@ -131,7 +126,7 @@ class Driver:
 
     def stop_trial(self, trial: int, outcome: Outcome, reason: str) -> None:
         """End a trial before its time; its actor, if it has one, is stopped at its next report."""
-        self.recorder.record(CancelRequested(self._clock.now(), trial, outcome, reason))
+        self.recorder.record(entries.CancelRequested(self._clock.now(), trial, outcome, reason))
         self.end_trial(trial, outcome, reason)
 
     def stop_at_target(self, trial: int, objective: float) -> None:
@@ -144,15 +139,17 @@ class Driver:
         """Stop because somebody said so; what would come after the search is left out."""
         self.signal = signal_name
         self.recorder.hurry()
+        self.is_leaving = self.rules.leaves_jobs and self.end_reason is None
         self.stop(f"interrupted by {signal_name}")
 
     def abort(self, error: RaysweepError) -> None:
         """Stop because the sweep itself cannot go on."""
         self.error = self.error or error
+        self.is_leaving = False
         self.stop(str(error))
 
     def close(self) -> None:
-        """Write down the end of what still ran, and of a sweep that broke: every actor is gone by now."""
+        """Write down the end of what still ran or was left, and of a sweep that broke: every actor is gone by now."""
         reason = self.end_reason or "the sweep ended"
         try:
             for trial, state in self.recorder.state.trials.items():
@@ -160,10 +157,12 @@ class Driver:
                     continue
                 if state.stopping:  # the disk was full when it was decided
                     self.end_trial(trial, state.stopping.outcome, state.stopping.reason)
+                elif self.is_leaving and state.may_have_job:
+                    self.interrupt_trial(trial, None, entries.LEFT_RUNNING, is_job_over=False)
                 else:
                     self.end_trial(trial, Outcome.CANCELLED, reason)
             if self.error:
-                self.recorder.record(SweepEnded(self._clock.now(), reason))
+                self.recorder.record(entries.SweepEnded(self._clock.now(), reason))
         except RaysweepError as error:
             self.abort(error)
 
@@ -179,7 +178,7 @@ class Driver:
     def _propose(self, spec: JobSpec) -> JobSpec:
         sampled = tuple(name for name in self.rules.sampled if name in spec.params)
         now, usd = self._clock.now(), self.purse.reservation(spec)
-        self.recorder.record(TrialProposed(now, spec.trial, spec.attempt, spec.key, spec.params, sampled, usd))
+        self.recorder.record(entries.TrialProposed(now, spec.trial, spec.attempt, spec.key, spec.params, sampled, usd))
         self.purse.begin(spec)
         self._live[spec.trial] = spec
         return spec
@@ -192,7 +191,7 @@ class Driver:
         now, attempt, epoch = self._clock.now(), self._live[trial].attempt, evaluation.epoch
         metrics = finite(evaluation.metrics)
         seen = (evaluation.examples, evaluation.trained_tokens)
-        self.recorder.record(Evaluated(now, trial, attempt, epoch, *seen, metrics))
+        self.recorder.record(entries.Evaluated(now, trial, attempt, epoch, *seen, metrics))
         self.learn(trial, metrics, epoch)
 
     def _goes_on(self, trial: int, evaluation: Evaluation) -> bool:

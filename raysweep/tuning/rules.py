@@ -24,3 +24,5 @@ class Rules:
     """Before the second attempt."""
     has_host: bool = False
     """Whether jobs outlive whoever made them, so that a lost trial's job is adopted rather than made anew."""
+    leaves_jobs: bool = False
+    """Whether a signal lets the jobs at a host go on; every other end cancels them."""

@@ -153,7 +153,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name="tune",
             storage_path=scratch,
-            stop=StopperSkin(driver),
+            stop=StopperSkin(driver, scheduler),
             callbacks=[CallbackSkin(ticker)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),  # the driver decides who is tried again

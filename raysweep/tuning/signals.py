@@ -13,11 +13,11 @@ PATIENCE_S = 15.0
 
 @contextmanager
 def signals(on_signal: Callable[[str], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM end the sweep cleanly while the block runs: the first is told, and its jobs are cancelled.
+    """SIGINT and SIGTERM end the sweep cleanly while the block runs: the first is told, and jobs are cancelled or left.
 
     More within the next seconds change nothing, since they could only hinder that; one after them raises
-    KeyboardInterrupt. Only the main thread can catch signals; elsewhere
-    nothing is changed. Enter it after the cluster was joined: Ray sets handlers of its own.
+    KeyboardInterrupt. None of them makes a cancel of what the first one leaves. Only the main thread can catch signals;
+    elsewhere nothing is changed. Enter it after the cluster was joined: Ray sets handlers of its own.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,10 +1,12 @@
 """Tune's Searcher, TrialScheduler, Stopper and Callback as skins of a few lines over the driver."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -17,10 +19,16 @@ from raysweep.tuning.driver import Driver
 from raysweep.tuning.report import Report
 from raysweep.tuning.runner import Ticker
 
+_LOG = logging.getLogger(__name__)
+
 NO_MORE = "The actor died unexpectedly"
 """How Ray begins where it knows no reason."""
 OUT_OF_MEMORY = "running low on memory"
 """In what Ray writes of a process that its memory monitor killed."""
+
+
+LEAVE_S = 5.0
+"""How long actors may take to hear that their jobs are left; it takes them milliseconds."""
 
 
 class _Unpickled:
@@ -72,6 +80,23 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
         self._driver = driver
         self.pids: dict[int, int] = {}
         """The process of each trial that has reported."""
+        self._trials: list[Trial] = []
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Tune's own object of it leads to its actor."""
+        self._trials.append(trial)
+
+    def leave_jobs(self) -> None:
+        """Tell the actors of all trials that are worked on to let go of their jobs when Tune stops them, which is next.
+
+        One that does not answer in time will cancel its job, or die and so leave it. One whose trial has ended, by a
+        prune of just now say, is not told.
+        """
+        actors = [trial.temporary_state.ray_actor for trial in self._trials if _number(trial) in self._driver.live]
+        told: list[ray.ObjectRef[None]] = [actor.leave.remote() for actor in actors if actor is not None]
+        silent = ray.wait(told, num_returns=len(told), timeout=LEAVE_S)[1] if told else []
+        if silent:
+            _LOG.warning("%d trials did not hear that their jobs are to be left: some may be cancelled", len(silent))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Continue or stop, as the driver says."""
@@ -87,7 +112,7 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
         try:
             reason = _reason(trial)
             fault = Fault.MEMORY if OUT_OF_MEMORY in reason else Fault.HOST
-            self._driver.lose(trial.config["spec"].trial, reason, fault)
+            self._driver.lose(_number(trial), reason, fault)
         except RaysweepError as error:
             self._driver.abort(error)
 
@@ -95,12 +120,17 @@ class SchedulerSkin(_Unpickled, FIFOScheduler):
         report = result.get("report")
         if not isinstance(report, Report):
             return False  # Tune repeats a trial's last result without its report when the trial ends
-        self.pids[trial.config["spec"].trial] = result.get("pid", 0)
+        self.pids[_number(trial)] = result.get("pid", 0)
         try:
-            return self._driver.report(trial.config["spec"].trial, report)
+            return self._driver.report(_number(trial), report)
         except RaysweepError as error:
             self._driver.abort(error)
             return False
+
+
+def _number(trial: Trial) -> int:
+    number: int = trial.config["spec"].trial
+    return number
 
 
 def _reason(trial: Trial) -> str:
@@ -125,16 +155,22 @@ def memory_words(said: str) -> str:
 class StopperSkin(_Unpickled, tune.Stopper):
     """Ends the whole sweep when the driver says so."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, scheduler: SchedulerSkin) -> None:
         self._driver = driver
+        self._scheduler = scheduler
+        self._has_left = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Single trials are the scheduler's."""
         return False
 
     def stop_all(self) -> bool:
-        """Looked at after every event."""
-        return self._driver.is_over()
+        """Looked at after every event; all actors are stopped as soon as it says so."""
+        is_over = self._driver.is_over()
+        if is_over and self._driver.is_leaving and not self._has_left:
+            self._has_left = True
+            self._scheduler.leave_jobs()
+        return is_over
 
 
 class CallbackSkin(_Unpickled, tune.Callback):

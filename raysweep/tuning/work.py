@@ -6,6 +6,7 @@ import threading
 import traceback
 from dataclasses import replace
 
+from raysweep.abilities import Leaves
 from raysweep.errors import DataError, Fault, InputError, JobFailed
 from raysweep.jobs import Job, JobSpec
 from raysweep.trainers import make_trainer
@@ -15,7 +16,10 @@ from raysweep.tuning.runner import Static
 POLL_S = 5.0
 """How long a step waits for the next evaluation before it says that it is still alive."""
 SUBMIT_WAIT_S = 8.0
-"""How long a stop waits for a submit in flight; Tune kills an actor 10 s after it asked it to stop."""
+"""How long a stop waits for a submit in flight, or for a step where the job is left.
+
+Tune kills an actor 10 s after it asked it to stop.
+"""
 
 
 class Work:
@@ -28,10 +32,20 @@ class Work:
         self._job: Job | None = None
         self._is_stopping = False
         self._is_left = False
+        self._is_leaving = False
         self._submitting = threading.Lock()
+        self._stepping = threading.Lock()
 
     def step(self) -> Report:
         """Submit the job, or follow it to its next evaluation, its end, or for a few seconds."""
+        with self._stepping:
+            return self._step()
+
+    def leave(self) -> None:
+        """From now on a stop lets go of the job, which goes on at its host, in place of cancelling it."""
+        self._is_leaving = True
+
+    def _step(self) -> Report:
         try:
             return self._submit() if self._job is None else self._advance(self._job)
         except JobFailed as failure:
@@ -50,13 +64,22 @@ class Work:
     def stop(self) -> None:
         """Cancel the job that was made or adopted here; from any thread, beside a busy step, and more than once.
 
-        A job whose watcher broke down is left as it is: at a host it goes on, here it ends with its process.
+        A job whose watcher broke down is left as it is: at a host it goes on, here it ends with its process. After
+        `leave` every job is left, once a busy step has come back: what it was about at the host is then on record.
         """
         self._is_stopping = True
-        if self._submitting.acquire(timeout=SUBMIT_WAIT_S):
-            self._submitting.release()
-        if self._job is not None and not self._is_left:
+        _wait_for(self._submitting)
+        self._let_go()
+        if self._is_leaving:
+            _wait_for(self._stepping)
+
+    def _let_go(self) -> None:
+        if self._job is None or self._is_left:
+            return
+        if not self._is_leaving:
             self._job.cancel()
+        elif isinstance(self._job, Leaves):
+            self._job.leave()
 
     def _submit(self) -> Report:
         with self._submitting:
@@ -65,7 +88,7 @@ class Work:
             trainer = make_trainer(self._static.recipe)
             self._job = trainer.submit(self._spec, self._static.data)
         if self._is_stopping:
-            self._job.cancel()
+            self._let_go()
         return Report(self._job.id, socket.gethostname())
 
     def _advance(self, job: Job) -> Report:
@@ -79,6 +102,11 @@ class Work:
         with contextlib.suppress(OSError):  # the failure itself is reported all the same
             self._spec.folder.mkdir(parents=True, exist_ok=True)
             (self._spec.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def _wait_for(lock: threading.Lock) -> None:
+    if lock.acquire(timeout=SUBMIT_WAIT_S):
+        lock.release()
 
 
 def is_last(report: Report) -> bool:

@@ -177,3 +177,16 @@ def _places(state: SweepState, setting: Setting) -> Iterator[RenderableType]:
         yield Text.assemble(("to go on  ", "dim"), f"raysweep resume {quote(folder)}")
     yield Text.assemble(("next  ", "dim"), f"tensorboard --logdir {quote(folder + '/tensorboard')}")
     yield Text(f"      python -c 'import raysweep; print(raysweep.load(\"{folder}\").trials)'")
+    yield from _left(state, quote(folder))
+
+
+def _left(state: SweepState, folder: str) -> Iterator[RenderableType]:
+    """The very last line: what goes on without a driver, and may cost money."""
+    left = [trial for trial in state.trials.values() if trial.is_left and trial.job]
+    if not left:
+        return
+    usd = sum(trial.account.open_usd or 0.0 for trial in left)
+    cost = f"which cost money ({money(usd)} USD are reserved for them)" if usd else "which cost what it charges"
+    then = f"to go on with them: raysweep resume {folder}; to cancel them: raysweep reconcile {folder} --cancel"
+    yield Text()
+    yield Text(f"left running at the host: {len(left)} {'job' if len(left) == 1 else 'jobs'}, {cost}; {then}", "bold")

@@ -8,7 +8,15 @@ from rich.text import Text
 
 from raysweep.clock import Clock
 from raysweep.encoding import encode
-from raysweep.entries import Entry, FinalScored, SweepResumed, SweepStarted, TrialEnded, TrialInterrupted
+from raysweep.entries import (
+    LEFT_RUNNING,
+    Entry,
+    FinalScored,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+    TrialInterrupted,
+)
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState
 from raysweep.views.frame import frame
@@ -156,6 +164,8 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
 
 
 def _interrupted_line(entry: TrialInterrupted) -> str:
+    if entry.reason == LEFT_RUNNING:
+        return f"trial {entry.trial} has not ended: {entry.reason}"
     if entry.fault is None:
         return f"trial {entry.trial} goes on; its attempt {entry.attempt} was left: {one_line(entry.reason)}"
     whose = f" ({entry.fault})"

@@ -1,0 +1,78 @@
+"""A sweep's host and its ledger made to agree, as a session begins, goes on and ends."""
+
+import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from raysweep.clock import Clock
+from raysweep.entries import JobAccepted
+from raysweep.errors import RaysweepError
+from raysweep.jobs import Trainer
+from raysweep.reconcile import Reconciled, reconcile
+from raysweep.recorder import Recorder
+
+_LOG = logging.getLogger(__name__)
+
+SETTLE_S = (0.0, 2.0, 10.0)
+"""The waits before each try to settle things with a host that may not answer."""
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Cancels what nobody owns; what could not be done is logged and said in words."""
+
+    trainer: Trainer
+    sweep_id: str
+    folder: Path
+    recorder: Recorder
+    clock: Clock
+
+    def begin(self) -> None:
+        """Before anything new is made at the host; raises RaysweepError where that fails for good.
+
+        A further attempt beside a job that could not be cancelled would be paid twice.
+        """
+        problems: tuple[str, ...] = ()
+        for wait_s in SETTLE_S:
+            self.clock.sleep_s(wait_s)
+            problems = self.go_on()
+            if not problems:
+                return
+        raise RaysweepError(f"{'; '.join(problems)}; nothing new is made there before that is settled")
+
+    def go_on(self) -> tuple[str, ...]:
+        """Cancel the jobs of ended trials; those of the others stay."""
+        return self._reconcile(is_over=False).problems
+
+    def end(self, *, is_left: bool) -> tuple[str, ...]:
+        """Nobody works on any trial any more: cancel every job, or leave those of unfinished trials running.
+
+        What is left is written down, should its trial not have lived to tell of it. Nothing is left that a model
+        answers from: nobody asks it, and it costs.
+        """
+        done = self._reconcile(is_over=not is_left)
+        if not is_left:
+            return done.problems
+        problems = list(done.problems)
+        for adopted in done.adopted:
+            try:
+                if adopted.job.is_deployment:
+                    self.trainer.cancel(adopted.job.id)
+                elif self.recorder.state.trials[adopted.trial].job is None:
+                    self._accept(adopted.trial, adopted.job.id)
+            except RaysweepError as error:
+                problems.append(f"{adopted.job.id}: {error}")
+        return tuple(problems)
+
+    def _accept(self, trial: int, job_id: str) -> None:
+        attempt = self.recorder.state.trials[trial].attempt
+        self.recorder.record(JobAccepted(self.clock.now(), trial, attempt, job_id, socket.gethostname()))
+
+    def _reconcile(self, *, is_over: bool) -> Reconciled:
+        done = reconcile(self.trainer, self.sweep_id, lambda: self.recorder.state, self.clock, is_over=is_over)
+        for cancelled in done.cancelled:
+            _LOG.warning("job %s was cancelled at its host: %s", cancelled.job.id, cancelled.reason)
+        for problem in done.problems:
+            _LOG.error("%s; `raysweep reconcile %s` tries again", problem, self.folder)
+        return done
