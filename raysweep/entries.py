@@ -14,8 +14,10 @@ LEFT_RUNNING = "its job was left running"
 """Why a trial is interrupted whose sweep was interrupted with `on_interrupt: leave`."""
 ALL_ENDED = "all trials have ended"
 """The reason, or its beginning, of a sweep that ended because nothing was left to be tried."""
-SCHEMA_VERSION = 2
-"""Of the entries below; written into the first one. 1 had no checksums, sessions or interruptions; it is still read."""
+SCHEMA_VERSION = 3
+"""Of the entries below; written into the first one. What is added to them needs a new version: an older raysweep then
+says that it is too old, and takes nothing for damage. 1 had no checksums, sessions or interruptions, 2 no money; both
+are still read."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class SweepStarted:
     """What each of the sweep's own metrics means, by name without the split's prefix."""
     earlier: str = ""
     """A digest of the earlier runs that the proposer was told before its first trial; empty where there were none."""
+    max_usd: float | None = None
+    """What may be spent and reserved together; None: no limit, and before schema version 3 not known."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class SweepResumed:
     trials: int
     """How many the sweep may make from now on."""
     raysweep_version: str
+    max_usd: float | None = None
+    """What may be spent and reserved together from now on, all sessions together; None as in `SweepStarted`."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ class CancelRequested:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """The trial is over; nothing more is spent on it."""
+    """The trial is over; nobody works on it any more."""
 
     at: datetime
     trial: int
@@ -147,7 +153,30 @@ class TrialEnded:
     model: str | None
     trained_tokens: int
     usd: float | None = None
-    """What its last attempt has cost; None: nothing, or all that is still reserved for it."""
+    """What its last attempt has cost, as far as that was seen; None: nothing, or all that is still reserved for it."""
+    is_settled: bool = True
+    """Whether that is the last word. Else the attempt's job may train on, and its reservation stays: `JobSettled`."""
+
+
+@dataclass(frozen=True)
+class JobSettled:
+    """The host has shown that an ended trial's job is over: what it has cost takes the place of the reservation."""
+
+    at: datetime
+    trial: int
+    attempt: int
+    usd: float
+
+
+@dataclass(frozen=True)
+class FinalReserved:
+    """The intent to score a model after the search, and what that may cost: for good, where no `FinalScored` comes."""
+
+    at: datetime
+    name: str
+    trial: int
+    split: str
+    usd: float
 
 
 @dataclass(frozen=True)
@@ -166,7 +195,7 @@ class FinalScored:
 
 @dataclass(frozen=True)
 class SweepEnded:
-    """The sweep is over; always the last entry of a session."""
+    """The sweep is over; the last entry of a session, but for jobs that are settled after an error."""
 
     at: datetime
     reason: str
@@ -183,6 +212,8 @@ Entry = (
     | TrialInterrupted
     | CancelRequested
     | TrialEnded
+    | JobSettled
+    | FinalReserved
     | FinalScored
     | SweepEnded
 )

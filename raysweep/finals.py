@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from raysweep import baseline
 from raysweep.clock import Clock
-from raysweep.entries import FinalScored
+from raysweep.entries import FinalReserved, FinalScored
 from raysweep.errors import RaysweepError
 from raysweep.preflight import Ready
 from raysweep.recorder import Recorder
@@ -44,6 +44,8 @@ class Finals:
         if self.recorder.state.is_scored("best", "test", best.number):
             return
         usd = self.usd_of(best)
+        if usd is not None:
+            self.recorder.record(FinalReserved(self.clock.now(), "best", best.number, "test", usd))
         predictions = self.predict(best.ended.model)
         if predictions is not None:
             labels = [example.label for example in self.ready.loaded.splits.test]

@@ -11,6 +11,7 @@ from raysweep import earlier as earliers
 from raysweep import ledger
 from raysweep.config import SweepConfig, load_config, to_yaml
 from raysweep.config.identity import SESSION_SETTINGS, digests
+from raysweep.config.sections import BudgetSection
 from raysweep.earlier import Earlier
 from raysweep.entries import ALL_ENDED, Entry, SweepStarted
 from raysweep.errors import ConfigError, DiskError, SweepFolderError
@@ -36,8 +37,8 @@ class Past:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to be done: no trial to make, to go on with, or to score."""
-        if self.state.ended is None or self._lacks_final:
+        """Whether nothing is left to be done: no trial to make, to go on with, to score or to settle."""
+        if self.state.ended is None or self._lacks_final or self.state.owed:
             return False
         trials, attempts = self.state.trials.values(), self.config.retries.attempts
         goes_on = any(one.goes_on(attempts) for one in trials)
@@ -129,6 +130,8 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
     if n_trials < len(state.trials):
         raise ConfigError(f"trials={n_trials}: the sweep has made {len(state.trials)} already; ask for that or more")
     config = config.model_copy(update={"trials": state.started.trials})  # the proposer begins as it began
+    if state.max_usd is not None and not any(one.startswith("budget") for one in overrides):
+        config = config.model_copy(update={"budget": BudgetSection(max_usd=state.max_usd)})  # as it was said last
     return Past(folder, entries, state.started, state, config, n_trials)
 
 

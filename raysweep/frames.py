@@ -45,6 +45,10 @@ COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
         "usd": ColumnDoc(
             "float64", "What all its attempts have cost; null while none is over, or where it costs nothing but time."
         ),
+        "reserved_usd": ColumnDoc(
+            "float64",
+            "What is set aside for its last attempt, until its host has shown that job to be over; null for nothing.",
+        ),
         "started_at": ColumnDoc("timestamp[us, UTC]", "When its first attempt was proposed."),
         "ended_at": ColumnDoc("timestamp[us, UTC]", "When it was over; null while it runs."),
         "duration_s": ColumnDoc("float64", "Seconds from its first proposal to its end; null while it runs."),
@@ -118,6 +122,7 @@ def _trial_row(trial: TrialState) -> dict[str, Cell]:
         "epoch": last.epoch if last else None,
         "trained_tokens": trial.trained_tokens,
         "usd": trial.account.settled_usd,
+        "reserved_usd": trial.account.open_usd,
         "started_at": trial.started_at,
         "ended_at": ended.at if ended else None,
         "duration_s": (ended.at - trial.started_at).total_seconds() if ended and trial.started_at else None,

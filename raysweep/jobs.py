@@ -167,6 +167,8 @@ class JobView:
     """In the host's own word, for people."""
     trained_tokens: int | None = field(default=None, compare=False)
     """What it has charged for, as far as it says."""
+    has_succeeded: bool = field(default=False, compare=False)
+    """Whether it ended with a model."""
     is_deployment: bool = field(default=False, compare=False)
     """Whether it is no job but what a job's model answers from, which costs for as long as it is there."""
 

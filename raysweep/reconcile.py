@@ -33,6 +33,11 @@ class Plan:
     unseen: tuple[str, ...]
     """Keys that may have a job which is not final, and which the host does not list (yet)."""
 
+    @property
+    def cancels(self) -> list[Cancel]:
+        """Of these, the cancels."""
+        return [action for action in self.actions if isinstance(action, Cancel)]
+
 
 @dataclass(frozen=True)
 class Reconciled:
@@ -44,6 +49,10 @@ class Reconciled:
     """What could not be done, in words."""
     hints: tuple[str, ...] = ()
     """What somebody may want to do about it, a line each."""
+    listed: tuple[JobView, ...] = ()
+    """The jobs as the host listed them last."""
+    unseen: tuple[str, ...] = ()
+    """Keys that may have a job, and that the host did not list even after its lag."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -79,6 +88,8 @@ def reconcile(
         return Reconciled()
     done: dict[str, Cancel | Adopt] = {}
     problems: list[str] = []
+    jobs: tuple[JobView, ...] = ()
+    unseen: tuple[str, ...] = ()
     for is_last in (False, True):
         try:
             listed = tuple(trainer.jobs(sweep_id))
@@ -86,8 +97,9 @@ def reconcile(
             problems.append(f"the jobs cannot be listed: {error}")
             break
         planned = plan(read_state(), listed, is_over=is_over)
-        cancels = [action for action in planned.actions if isinstance(action, Cancel)]
-        refused = _cancel(trainer, cancels)
+        jobs, unseen = listed, planned.unseen if is_last else ()
+        cancels = planned.cancels
+        refused = cancel(trainer, cancels)
         problems += refused.values()
         done |= {action.job.key: action for action in planned.actions if action.job.id not in refused}
         if is_last or not (cancels or planned.unseen):
@@ -95,7 +107,7 @@ def reconcile(
         clock.sleep_s(capabilities.listing_lag_s)
     cancelled = tuple(action for action in done.values() if isinstance(action, Cancel))
     adopted = tuple(action for action in done.values() if isinstance(action, Adopt))
-    return Reconciled(cancelled, adopted, tuple(dict.fromkeys(problems)))
+    return Reconciled(cancelled, adopted, tuple(dict.fromkeys(problems)), listed=jobs, unseen=unseen)
 
 
 def _action(state: SweepState, job: JobView, *, is_over: bool) -> Cancel | Adopt:
@@ -119,11 +131,11 @@ def _keys(state: SweepState, trial: TrialState) -> Sequence[str]:
 def _unsettled_keys(state: SweepState) -> Iterator[str]:
     """Of every attempt whose job the ledger does not know to be over by itself."""
     for trial in state.trials.values():
-        if trial.outcome not in (Outcome.COMPLETED, Outcome.FAILED):
+        if trial.is_owed or trial.outcome not in (Outcome.COMPLETED, Outcome.FAILED):
             yield from _keys(state, trial)
 
 
-def _cancel(trainer: Trainer, cancels: Sequence[Cancel]) -> dict[str, str]:
+def cancel(trainer: Trainer, cancels: Sequence[Cancel]) -> dict[str, str]:
     """What could not be cancelled, by the job's id, and why."""
     problems = {}
     for action in cancels:

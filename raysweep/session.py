@@ -8,12 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from raysweep import own_metrics, requests
+from raysweep.bill_watch import BillWatch
 from raysweep.clock import Clock
 from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
 from raysweep.entries import ALL_ENDED, Entry, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
 from raysweep.finals import Finals
+from raysweep.forecast import Forecaster
 from raysweep.jobs import DataRefs, JobSpec, Outcome
 from raysweep.plan import evaluation_points
 from raysweep.preflight import Ready
@@ -67,12 +69,12 @@ class Session:
                 self._run_trials(driver)
             finally:
                 driver.close()
-                problems = settlement.end(is_left=driver.is_leaving)
+                problems = settlement.end(is_left=driver.is_leaving, is_hurried=driver.signal is not None)
             if driver.error:
                 raise driver.error
             problems += self._score_finals(driver)
             if problems or driver.signal:  # whoever scored may have been killed, and left a deployment
-                problems += settlement.end(is_left=driver.is_leaving)
+                problems += settlement.end(is_left=driver.is_leaving, is_hurried=True)
             self.recorder.record(self._ended(driver, problems))
 
     def _replay(self, driver: Driver) -> None:
@@ -101,14 +103,18 @@ class Session:
         return not is_open and not state.lacks_finals(test=final.test, baseline=final.baseline)
 
     def _run_trials(self, driver: Driver) -> None:
-        self.runner.run_trials(
-            driver,
-            self._static,
-            self.resources,
-            shown=self.ready.space.searched(),
-            concurrency=self.concurrency,
-            ticker=_Ticks(self.views, driver, self.folder),
-        )
+        bills = BillWatch(self._settlement)
+        try:
+            self.runner.run_trials(
+                driver,
+                self._static,
+                self.resources,
+                shown=self.ready.space.searched(),
+                concurrency=self.concurrency,
+                ticker=_Ticks(self.views, driver, self.folder, bills),
+            )
+        finally:
+            bills.close()
 
     @property
     def _static(self) -> Static:
@@ -116,7 +122,8 @@ class Session:
 
     @property
     def _settlement(self) -> Settlement:
-        return Settlement(self.ready.trainer, self.sweep_id, self.folder, self.recorder, self.clock)
+        price = Forecaster(self.ready, self.n_trials).estimate
+        return Settlement(self.ready.trainer, self.sweep_id, self.folder, self.recorder, self.clock, price)
 
     def _score_finals(self, driver: Driver) -> tuple[str, ...]:
         finals = Finals(
@@ -158,6 +165,7 @@ class Session:
             settings=digests(config),
             metrics=own_metrics.helps(config),
             earlier=self.ready.earlier.digest,
+            max_usd=config.budget.max_usd,
         )
 
     @property
@@ -167,7 +175,7 @@ class Session:
         return (started.concurrency if started else 0) or self.concurrency
 
     def _resumed(self) -> SweepResumed:
-        return SweepResumed(self.clock.now(), self.n_trials, version("raysweep"))
+        return SweepResumed(self.clock.now(), self.n_trials, version("raysweep"), self.ready.config.budget.max_usd)
 
     def _driver(self) -> Driver:
         config = self.ready.config
@@ -222,20 +230,21 @@ class Session:
 
 @dataclass(frozen=True)
 class _Ticks:
-    """Lets the views draw, and looks for notes that other processes left."""
+    """Lets the views draw, and looks for notes that other processes left, and for what hosts say of money."""
 
     views: Ticker
     driver: Driver
     folder: Path
+    bills: BillWatch
 
     def tick(self) -> None:
         """Time has passed."""
         self.views.tick()
-        for trial in requests.take_stops(self.folder):
-            state = self.driver.recorder.state.trials.get(trial)
-            if state is None or not state.can_go_on:
-                continue
-            try:
-                self.driver.stop_trial(trial, Outcome.CANCELLED, BY_HAND)
-            except RaysweepError as error:  # the disk is full
-                self.driver.abort(error)
+        try:
+            self.bills.tick()
+            for trial in requests.take_stops(self.folder):
+                state = self.driver.recorder.state.trials.get(trial)
+                if state is not None and state.can_go_on:
+                    self.driver.stop_trial(trial, Outcome.CANCELLED, BY_HAND)
+        except RaysweepError as error:  # the disk is full
+            self.driver.abort(error)

@@ -1,14 +1,16 @@
-"""A sweep's host and its ledger made to agree, as a session begins, goes on and ends."""
+"""A sweep's host and its ledger made to agree, on jobs and on money, as a session begins, goes on and ends."""
 
 import logging
 import socket
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raysweep.billing import Price, settlements
 from raysweep.clock import Clock
 from raysweep.entries import JobAccepted
 from raysweep.errors import RaysweepError
-from raysweep.jobs import Trainer
+from raysweep.jobs import JobView, Trainer
 from raysweep.reconcile import Reconciled, reconcile
 from raysweep.recorder import Recorder
 
@@ -20,13 +22,14 @@ SETTLE_S = (0.0, 2.0, 10.0)
 
 @dataclass(frozen=True)
 class Settlement:
-    """Cancels what nobody owns; what could not be done is logged and said in words."""
+    """Cancels what nobody owns, and settles what is over; what could not be done is logged and said in words."""
 
     trainer: Trainer
     sweep_id: str
     folder: Path
     recorder: Recorder
     clock: Clock
+    price: Price
 
     def begin(self) -> None:
         """Before anything new is made at the host; raises RaysweepError where that fails for good.
@@ -45,15 +48,43 @@ class Settlement:
         """Cancel the jobs of ended trials; those of the others stay."""
         return self._reconcile(is_over=False).problems
 
-    def end(self, *, is_left: bool) -> tuple[str, ...]:
+    def settle(self, listed: Sequence[JobView], unseen: Collection[str] = ()) -> None:
+        """Write down what ended trials' jobs have cost, as far as the host has shown them to be over."""
+        for settled in settlements(self.recorder.state, listed, unseen, self.price, self.clock.now()):
+            self.recorder.record(settled)
+
+    def end(self, *, is_left: bool, is_hurried: bool) -> tuple[str, ...]:
         """Nobody works on any trial any more: cancel every job, or leave those of unfinished trials running.
 
         What is left is written down, should its trial not have lived to tell of it. Nothing is left that a model
-        answers from: nobody asks it, and it costs.
+        answers from: nobody asks it, and it costs. A host that has not shown every cancelled job final is asked again
+        for a while, unless somebody is in a hurry; what is owed then stays reserved.
         """
-        done = self._reconcile(is_over=not is_left)
+        try:
+            done = self._confirmed(is_over=not is_left, is_hurried=is_hurried)
+        except RaysweepError as error:  # the disk is full
+            return (str(error),)
         if not is_left:
             return done.problems
+        return self._let_go(done)
+
+    def _confirmed(self, *, is_over: bool, is_hurried: bool) -> Reconciled:
+        done = Reconciled()
+        for wait_s in SETTLE_S:
+            self.clock.sleep_s(wait_s)
+            done = self._reconcile(is_over=is_over)
+            if is_hurried or done.problems or not self.recorder.state.owed:
+                break
+        owed_usd = sum(trial.account.open_usd or 0.0 for trial in self.recorder.state.owed)
+        if owed_usd:
+            _LOG.warning(
+                "%.2f USD stay reserved: their host has not shown the jobs to be over; `raysweep reconcile %s` asks",
+                owed_usd,
+                self.folder,
+            )
+        return done
+
+    def _let_go(self, done: Reconciled) -> tuple[str, ...]:
         problems = list(done.problems)
         for adopted in done.adopted:
             try:
@@ -75,4 +106,5 @@ class Settlement:
             _LOG.warning("job %s was cancelled at its host: %s", cancelled.job.id, cancelled.reason)
         for problem in done.problems:
             _LOG.error("%s; `raysweep reconcile %s` tries again", problem, self.folder)
+        self.settle(done.listed, done.unseen)
         return done

@@ -1,7 +1,7 @@
-"""Money as a ledger has it: what is reserved for a trial's attempt, what its attempts have cost, and the sums."""
+"""Money as a ledger has it: what is reserved for an attempt, what attempts have cost, and the sums."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 SLACK_USD = 1e-9
 """Below this, sums of floating-point numbers differ by themselves."""
@@ -9,7 +9,7 @@ SLACK_USD = 1e-9
 
 @dataclass(frozen=True)
 class Account:
-    """One trial's money, over all its attempts. Where nothing was ever reserved it costs nothing."""
+    """One trial's money, or that of the final scores, over all attempts. Where nothing was ever reserved: nothing."""
 
     attempt: int = 0
     """The one that money is reserved for, or was last."""
@@ -17,6 +17,8 @@ class Account:
     """Reserved for that attempt; None once it is settled."""
     settled_usd: float | None = None
     """What all settled attempts have cost; None before the first."""
+    last_usd: float | None = field(default=None, compare=False)
+    """What the latest of them has cost; None where the latest attempt is not settled."""
 
     def reserve(self, attempt: int, usd: float | None) -> "Account":
         """Money is set aside for an attempt; one that went before and was never settled has used all it had.
@@ -24,14 +26,14 @@ class Account:
         For the attempt that is open already, it takes the place of what was reserved for it.
         """
         before = self if attempt == self.attempt else self.settle(None)
-        return replace(before, attempt=attempt, open_usd=usd)
+        return replace(before, attempt=attempt, open_usd=usd, last_usd=None)
 
     def settle(self, usd: float | None) -> "Account":
         """The attempt is over and has used so much; None: nobody knows, so all that was reserved for it."""
         used = self.open_usd if usd is None else usd
         if used is None:
             return self
-        return replace(self, open_usd=None, settled_usd=(self.settled_usd or 0.0) + used)
+        return replace(self, open_usd=None, settled_usd=(self.settled_usd or 0.0) + used, last_usd=used)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Spending:
     spent: float
     """By all attempts that are over, and by what was scored after the search."""
     reserved: float
-    """For the attempts that are not."""
+    """For those that are not, as far as anybody knows."""
 
     @property
     def is_any(self) -> bool:
@@ -58,8 +60,8 @@ class Spending:
         return max_usd is None or self.committed + usd <= max_usd + SLACK_USD
 
 
-def total(accounts: Iterable[Account], finals_usd: float = 0.0) -> Spending:
-    """The sums over all trials."""
+def total(accounts: Iterable[Account]) -> Spending:
+    """The sums over all of them."""
     listed = tuple(accounts)
-    spent = sum(account.settled_usd or 0.0 for account in listed) + finals_usd
+    spent = sum(account.settled_usd or 0.0 for account in listed)
     return Spending(spent, sum(account.open_usd or 0.0 for account in listed))

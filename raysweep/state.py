@@ -10,8 +10,10 @@ from raysweep.entries import (
     CancelRequested,
     Entry,
     Evaluated,
+    FinalReserved,
     FinalScored,
     JobAccepted,
+    JobSettled,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -22,7 +24,7 @@ from raysweep.entries import (
 from raysweep.errors import SweepFolderError
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
-from raysweep.spending import Spending, total
+from raysweep.spending import Account, Spending, total
 from raysweep.trial_state import TrialState
 
 __all__ = ["SweepState", "TrialState", "fold"]
@@ -47,8 +49,10 @@ class SweepState:
     """When the last entry was written."""
     paused_s: float = 0.0
     """Between sessions, when nobody drove the sweep."""
-    finals_usd: float = 0.0
-    """What scoring after the search has cost, each time that it was done."""
+    finals_account: Account = field(default_factory=Account)
+    """The money of scoring after the search, each time that it was begun."""
+    max_usd: float | None = None
+    """What may be spent and reserved together, as it was said last."""
 
     def elapsed_s(self, now: datetime) -> float:
         """Seconds for which the sweep has been driven; 0 before its first entry."""
@@ -75,7 +79,17 @@ class SweepState:
     @property
     def spending(self) -> Spending:
         """What the sweep has spent, and what is reserved."""
-        return total((trial.account for trial in self.trials.values()), self.finals_usd)
+        return total((*(trial.account for trial in self.trials.values()), self.finals_account))
+
+    @property
+    def finals_usd(self) -> float:
+        """What scoring after the search has cost."""
+        return self.finals_account.settled_usd or 0.0
+
+    @property
+    def owed(self) -> tuple[TrialState, ...]:
+        """The trials whose host is still to say what their jobs have cost."""
+        return tuple(trial for trial in self.trials.values() if trial.is_owed)
 
     def is_scored(self, name: str, split: str, trial: int | None) -> bool:
         """Whether it was scored after the search already."""
@@ -94,10 +108,11 @@ class SweepState:
         pause_s = 0.0 if is_driven or self.at is None else max(0.0, (entry.at - self.at).total_seconds())
         return replace(self._after(entry), at=entry.at, paused_s=self.paused_s + pause_s)
 
-    def _after(self, entry: Entry) -> "SweepState":  # noqa: PLR0911  # one a kind of entry
+    def _after(self, entry: Entry) -> "SweepState":  # noqa: PLR0911, PLR0912  # one a kind of entry
         match entry:
             case SweepStarted():
-                return replace(self, started=self.started or entry, n_trials=entry.trials, n_sessions=1, ended=None)
+                began = replace(self, started=self.started or entry, n_trials=entry.trials, n_sessions=1, ended=None)
+                return replace(began, max_usd=entry.max_usd)
             case SweepResumed():
                 return self._resumed(entry)
             case TrialProposed():
@@ -113,20 +128,29 @@ class SweepState:
                 return self._with(replace(self.trials[entry.trial], stopping=entry))
             case TrialEnded():
                 return self._with(trial_state.ended(self.trials[entry.trial], entry))
+            case JobSettled():
+                return self._with(trial_state.settled(self.trials[entry.trial], entry))
+            case FinalReserved():
+                account = self.finals_account.reserve(self.finals_account.attempt + 1, entry.usd)
+                return replace(self, finals_account=account)
             case FinalScored():
-                others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
-                is_winner = entry.split == "test" and entry.trial is not None
-                tested = self.tested | {entry.trial} if is_winner else self.tested
-                return replace(
-                    self, finals=(*others, entry), tested=tested, finals_usd=self.finals_usd + (entry.usd or 0)
-                )
-            case SweepEnded():
-                return replace(self, ended=entry)
+                return self._scored(entry)
+            case SweepEnded():  # whoever scored scores no more, and his host sends a bill
+                return replace(self, ended=entry, finals_account=self.finals_account.settle(None))
             case _:
                 assert_never(entry)
 
     def _resumed(self, entry: SweepResumed) -> "SweepState":
-        return replace(self, n_trials=entry.trials, n_sessions=self.n_sessions + 1, ended=None)
+        account = self.finals_account.settle(None)  # of a driver that died while it scored
+        resumed = replace(self, n_trials=entry.trials, n_sessions=self.n_sessions + 1, ended=None)
+        return replace(resumed, finals_account=account, max_usd=entry.max_usd)
+
+    def _scored(self, entry: FinalScored) -> "SweepState":
+        others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
+        is_winner = entry.split == "test" and entry.trial is not None
+        tested = self.tested | {entry.trial} if is_winner else self.tested
+        account = self.finals_account if entry.trial is None else self.finals_account.settle(entry.usd)
+        return replace(self, finals=(*others, entry), tested=tested, finals_account=account)
 
     def _with(self, trial: TrialState) -> "SweepState":
         return replace(self, trials={**self.trials, trial.number: trial})

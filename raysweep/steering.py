@@ -10,11 +10,14 @@ from raysweep.clock import Clock
 from raysweep.entries import DRIVER_DIED, CancelRequested, SweepEnded, TrialInterrupted
 from raysweep.errors import ConfigError, RaysweepError
 from raysweep.folder import refuse_moved
-from raysweep.jobs import Outcome, Trainer
+from raysweep.forecast import Forecaster
+from raysweep.jobs import Outcome
+from raysweep.preflight import Ready
 from raysweep.reconcile import Reconciled, reconcile
 from raysweep.recorder import Recorder
 from raysweep.rehearsing import looked_at
 from raysweep.session import BY_HAND
+from raysweep.settlement import Settlement
 from raysweep.state import SweepState
 from raysweep.views.tensorboard import TensorBoardView
 from raysweep.views.view import FanOut
@@ -50,7 +53,7 @@ def stop_trial(folder: Path, trial: int, clock: Clock) -> str:
 
 
 def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Reconciled:
-    """Cancel the jobs that no trial of the sweep owns.
+    """Cancel the jobs that no trial of the sweep owns; where nobody drives it, settle what the others have cost.
 
     `is_over`: those of unfinished trials too; refused with ConfigError while a driver goes on with them.
     """
@@ -61,20 +64,22 @@ def reconcile_run(folder: Path, clock: Clock, *, is_over: bool = False) -> Recon
     if started is None:
         return Reconciled()
     with looked_at(folder, started) as ready:
-        return _reconcile(ready.trainer, folder, started.sweep_id, clock, is_over=is_over)
+        return _reconcile(ready, folder, started.sweep_id, clock, is_over=is_over)
 
 
-def _reconcile(trainer: Trainer, folder: Path, sweep_id: str, clock: Clock, *, is_over: bool) -> Reconciled:
-    if not is_over:
+def _reconcile(ready: Ready, folder: Path, sweep_id: str, clock: Clock, *, is_over: bool) -> Reconciled:
+    trainer, state = ready.trainer, results.load(folder).state
+    if is_over or (state.owed and ledger.holder(folder) is None):
+        with _alone(folder) as recorder:
+            done = reconcile(trainer, sweep_id, lambda: recorder.state, clock, is_over=is_over)
+            if is_over:
+                _note_cancelled(recorder, {cancel.job.key for cancel in done.cancelled}, clock)
+            price = Forecaster(ready, state.n_trials).estimate
+            Settlement(trainer, sweep_id, folder, recorder, clock, price).settle(done.listed, done.unseen)
+    else:
         done = reconcile(trainer, sweep_id, lambda: results.load(folder).state, clock, is_over=False)
-        then = (
-            f"to go on with what was kept: raysweep resume {folder}; to cancel it: raysweep reconcile {folder} --cancel"
-        )
-        return replace(done, hints=(then,)) if done.adopted and ledger.holder(folder) is None else done
-    with _alone(folder) as recorder:
-        done = reconcile(trainer, sweep_id, lambda: recorder.state, clock, is_over=True)
-        _note_cancelled(recorder, {cancel.job.key for cancel in done.cancelled}, clock)
-    return done
+    then = f"to go on with what was kept: raysweep resume {folder}; to cancel it: raysweep reconcile {folder} --cancel"
+    return replace(done, hints=(then,)) if done.adopted and ledger.holder(folder) is None else done
 
 
 def _note_cancelled(recorder: Recorder, keys: Set[str], clock: Clock) -> None:
@@ -103,7 +108,8 @@ def _stop_alone(folder: Path, trial: int, clock: Clock) -> str:
         state = recorder.state
         _refuse_ended(state, trial)
         recorder.record(CancelRequested(clock.now(), trial, Outcome.CANCELLED, BY_HAND))
-        recorder.record(state.trials[trial].end(clock.now(), Outcome.CANCELLED, BY_HAND, metric=state.goal.metric))
+        end = state.trials[trial].end(clock.now(), Outcome.CANCELLED, BY_HAND, metric=state.goal.metric)
+        recorder.record(replace(end, is_settled=False))  # its job may be over or not: the host is asked
     done = reconcile_run(folder, clock)
     problems = "".join(f"; {problem}" for problem in done.problems)
     return f"trial {trial}: {Outcome.CANCELLED}, {BY_HAND}; no driver was alive{problems}"

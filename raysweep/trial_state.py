@@ -8,6 +8,7 @@ from raysweep.entries import (
     CancelRequested,
     Evaluated,
     JobAccepted,
+    JobSettled,
     TrialEnded,
     TrialInterrupted,
     TrialProposed,
@@ -106,6 +107,11 @@ class TrialState:
         return TrialEnded(at, self.number, outcome, reason, objective, model, self.trained_tokens)
 
     @property
+    def is_owed(self) -> bool:
+        """Whether it has ended, and what its last attempt has cost is still to be said by its host."""
+        return self.ended is not None and self.account.open_usd is not None
+
+    @property
     def trained_tokens(self) -> int:
         """What it has trained so far, as far as it is known."""
         seen = self.last.trained_tokens if self.last else 0
@@ -131,6 +137,13 @@ def interrupted(before: TrialState, entry: TrialInterrupted) -> TrialState:
 
 
 def ended(before: TrialState, entry: TrialEnded) -> TrialState:
-    """It is over, and its money is settled."""
-    account = before.account.settle(entry.usd)
+    """It is over; its money is settled unless its job may train on."""
+    account = before.account.settle(entry.usd) if entry.is_settled else before.account
     return replace(before, ended=entry, is_waiting=False, ended_waiting=before.is_waiting, account=account)
+
+
+def settled(before: TrialState, entry: JobSettled) -> TrialState:
+    """What its job has cost is known; nothing where that was settled already, because a further attempt was begun."""
+    account = before.account
+    is_open = account.open_usd is not None and entry.attempt == account.attempt
+    return replace(before, account=account.settle(entry.usd)) if is_open else before

@@ -13,11 +13,12 @@ import pytest
 
 from raysweep import encoding, lease, ledger
 from raysweep.clock import SimulatedClock
-from raysweep.entries import Evaluated, SweepEnded, SweepStarted, TrialEnded, TrialProposed
+from raysweep.entries import Evaluated, JobSettled, SweepEnded, SweepStarted, TrialEnded, TrialProposed
 from raysweep.errors import DiskError, SweepFolderError
 from raysweep.jobs import Outcome
 from raysweep.ledger import Ledger
 from raysweep.lines import seal
+from raysweep.state import fold
 
 AT = datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
 ENTRIES = [
@@ -39,6 +40,20 @@ VERSION_1 = (
     '{"entry": "TrialEnded", "at": "2026-05-01T12:30:00+00:00", "trial": 0, "outcome": "completed", "reason": "", '
     '"objective": 0.25, "model": "somewhere", "trained_tokens": 2000, "usd": null}\n'
 )
+VERSION_2 = (
+    '{"entry": "SweepStarted", "at": "2026-01-01T00:00:00+00:00", "sweep_id": "abcd1234", "name": "reviews", '
+    '"metric": "val_mse", "mode": "min", "trials": 2, "data_fingerprint": "ffffffffffffffff", '
+    '"raysweep_version": "0.1.0", "schema_version": 2, "concurrency": 1, "folder": null, "settings": {}, '
+    '"metrics": {}, "crc": "f80fdd4b"}\n'
+    '{"entry": "TrialProposed", "at": "2026-01-01T00:00:00+00:00", "trial": 0, "attempt": 1, '
+    '"key": "abcd1234-0000-1", "params": {"rank": 8}, "sampled": ["rank"], "reserved_usd": null, "crc": "f3ec1ab5"}\n'
+    '{"entry": "TrialEnded", "at": "2026-01-01T00:00:00+00:00", "trial": 0, "outcome": "pruned", '
+    '"reason": "others were better", "objective": 0.5, "model": null, "trained_tokens": 7, "usd": null, '
+    '"crc": "356be3d2"}\n'
+    '{"entry": "FinalScored", "at": "2026-01-01T00:00:00+00:00", "name": "tfidf", "trial": null, "split": "test", '
+    '"metrics": {"test_mse": 1.5}, "crc": "3849f486"}\n'
+)
+"""As it was written before entries had money."""
 HERE = str(Path(__file__).parent)
 
 
@@ -330,18 +345,32 @@ def test_a_cut_ledger_of_version_1_is_repaired(tmp_path):
     assert ENTRIES[1:] == list(ledger.read(tmp_path))[1:]
 
 
+def test_a_ledger_of_version_2_is_read_and_goes_on(tmp_path):
+    put(tmp_path, VERSION_2.encode())
+
+    write(tmp_path, [JobSettled(AT, 0, 1, 0.5)])
+
+    found = list(ledger.read(tmp_path))
+    assert (2, None) == (found[0].schema_version, found[0].max_usd)
+    assert TrialEnded(found[2].at, 0, Outcome.PRUNED, "others were better", 0.5, None, 7) == found[2]
+    state = fold(found)
+    assert (0.0, 0.0, ()) == (state.spending.spent, state.spending.reserved, state.owed)
+    assert contents(tmp_path).startswith(VERSION_2.encode())
+    assert 5 == len(found)
+
+
 def test_a_newer_version_is_refused_before_it_is_decoded(tmp_path):
-    first = '{"entry": "SweepStarted", "hue": 1, "schema_version": 3, "raysweep_version": "9.1"}\n{"entry": "New"}\n'
+    first = '{"entry": "SweepStarted", "hue": 1, "schema_version": 4, "raysweep_version": "9.1"}\n{"entry": "New"}\n'
     put(tmp_path, first.encode())
 
     assert refused(tmp_path).endswith(
-        "was written by raysweep 9.1 (ledger version 3), this one reads up to 2: upgrade raysweep"
+        "was written by raysweep 9.1 (ledger version 4), this one reads up to 3: upgrade raysweep"
     )
 
 
 def test_a_damaged_version_is_not_taken_for_a_newer_one(tmp_path):
     write(tmp_path)
-    put(tmp_path, contents(tmp_path).replace(b'"schema_version": 2', b'"schema_version": 3', 1))
+    put(tmp_path, contents(tmp_path).replace(b'"schema_version": 3', b'"schema_version": 4', 1))
 
     assert "line 1:" in refused(tmp_path)
 

@@ -7,7 +7,7 @@ from wire_toys import KEY_ENV, MODEL
 from raysweep import ledger
 from raysweep.config import WireTrainer
 from raysweep.config.load import parse
-from raysweep.entries import FinalScored, TrialEnded, TrialProposed
+from raysweep.entries import FinalScored, JobSettled, TrialEnded, TrialProposed
 from raysweep.errors import ConfigError
 from raysweep.jobs import JobSpec, Outcome
 from raysweep.state import SweepState
@@ -91,13 +91,16 @@ def test_a_sweep_ends_by_its_budget_and_goes_on_with_a_larger_one(paid, server):
 
 
 def _bill(folder):
-    """By hand: what each end and each final says; no attempt was interrupted."""
+    """By hand: what the host or else each end, and each final says; no attempt was interrupted."""
     entries = list(ledger.read(folder))
     proposed = {entry.trial: entry.reserved_usd for entry in entries if isinstance(entry, TrialProposed)}
-    ends = sum(
-        proposed[entry.trial] if entry.usd is None else entry.usd for entry in entries if isinstance(entry, TrialEnded)
+    ended = [entry for entry in entries if isinstance(entry, TrialEnded)]
+    settled = {entry.trial: entry.usd for entry in entries if isinstance(entry, JobSettled)}
+    assert settled.keys() == {entry.trial for entry in ended if not entry.is_settled}
+    used = {entry.trial: proposed[entry.trial] if entry.usd is None else entry.usd for entry in ended}
+    return sum({**used, **settled}.values()) + sum(
+        entry.usd or 0 for entry in entries if isinstance(entry, FinalScored)
     )
-    return ends + sum(entry.usd or 0 for entry in entries if isinstance(entry, FinalScored))
 
 
 def test_a_completed_job_is_billed_by_the_tokens_that_its_host_has_trained(paid, server):

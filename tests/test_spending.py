@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_driver import evaluated, last, make_driver
 
-from raysweep.entries import TrialEnded, TrialInterrupted, TrialProposed
+from raysweep.entries import (
+    FinalReserved,
+    FinalScored,
+    JobSettled,
+    SweepEnded,
+    SweepResumed,
+    TrialEnded,
+    TrialInterrupted,
+    TrialProposed,
+)
 from raysweep.errors import Fault, JobFailed, RaysweepError
 from raysweep.jobs import Estimate, Outcome, Progress
 from raysweep.search.history import Done, Wait
@@ -16,7 +25,7 @@ from raysweep.state import SweepState, fold
 from raysweep.tuning.purse import Means
 from raysweep.tuning.replay import replay
 from raysweep.tuning.report import Report
-from raysweep.tuning.turns import BUDGET_USED
+from raysweep.tuning.turns import BUDGET_USED, PATIENCE_S
 
 PRICE = 1.0
 
@@ -104,6 +113,66 @@ def test_a_trial_that_cannot_be_paid_waits_while_another_may_give_money_back():
     assert spending(entries).committed == pytest.approx(1.5)
 
 
+def test_a_stopped_job_at_a_host_keeps_its_reservation_and_a_trial_that_it_could_pay_waits_for_it():
+    driver, entries, clock = make_driver(means=means(1.5), has_host=True)
+    driver.suggest()
+    driver.report(0, accepted())
+    driver.report(0, evaluated(0.5, 0.5))
+    driver.stop_trial(0, Outcome.PRUNED, "poor")
+
+    assert Spending(0.0, PRICE) == spending(entries)
+    assert isinstance(driver.suggest(), Wait)
+    clock.sleep_s(PATIENCE_S / 2)
+    assert isinstance(driver.suggest(), Wait)
+    driver.recorder.record(JobSettled(clock.now(), 0, 1, 0.5))
+
+    assert driver.suggest().trial == 1
+
+
+def test_a_host_that_never_shows_a_job_final_is_not_waited_for_for_ever():
+    driver, entries, clock = make_driver(means=means(1.5), has_host=True)
+    driver.suggest()
+    driver.report(0, accepted())
+    driver.stop_trial(0, Outcome.PRUNED, "poor")
+    assert isinstance(driver.suggest(), Wait)
+
+    clock.sleep_s(PATIENCE_S)
+
+    assert isinstance(driver.suggest(), Done)
+    assert driver.end_reason.startswith(BUDGET_USED)
+    assert "1.00 are held for jobs that their host has not shown to be over" in driver.end_reason
+    assert Spending(0.0, PRICE) == spending(entries)
+
+
+def test_a_process_that_was_stopped_with_anothers_has_used_all_that_it_had():
+    driver, entries, _ = make_driver(means=means(), has_host=True, attempts=3)
+    driver.suggest()
+    driver.report(0, accepted())
+    driver.report(0, progress(0.25, usd=0.1))
+
+    driver.lose(0, "stopped when trial 1 was killed for its memory", None)
+
+    assert Spending(PRICE, 0.0) == spending(entries)
+
+
+def test_a_final_score_is_reserved_before_and_spent_if_it_is_broken_off():
+    driver, entries, clock = make_driver(means=means(), has_host=True)
+    driver.suggest()
+    driver.report(0, evaluated(0.5, 1.0, is_final=True))
+    spent = spending(entries).spent
+    reserved = [*entries, FinalReserved(clock.now(), "best", 0, "test", 0.25)]
+
+    assert Spending(spent, 0.25) == spending(reserved)
+    scored = [*reserved, FinalScored(clock.now(), "best", 0, "test", {}, 0.2)]
+    assert Spending(pytest.approx(spent + 0.2), 0.0) == spending(scored)
+    baseline = FinalScored(clock.now(), "tfidf", None, "test", {})
+    assert Spending(spent, 0.25) == spending([*reserved, baseline])  # another's
+    for after in (SweepEnded(clock.now(), "it broke"), SweepResumed(clock.now(), 3, "0.1.0")):
+        assert Spending(spent + 0.25, 0.0) == spending([*reserved, after])
+    again = FinalReserved(clock.now(), "best", 0, "test", 0.25)
+    assert Spending(spent + 0.25, 0.25) == spending([*reserved, again])
+
+
 def test_the_sweep_ends_when_nobody_can_be_paid_any_more():
     driver, entries, _ = make_driver(means=means(1.5))
     driver.suggest()
@@ -144,7 +213,7 @@ def test_a_job_that_was_never_made_costs_nothing():
     assert 0.0 == last(entries, TrialEnded).usd
 
 
-def test_an_attempt_whose_end_nobody_saw_costs_all_that_was_reserved():
+def test_an_attempt_whose_end_nobody_saw_keeps_its_reservation_until_its_host_speaks():
     driver, entries, _ = make_driver(means=means(), has_host=True, attempts=1)
     driver.suggest()
     driver.report(0, accepted())
@@ -153,8 +222,11 @@ def test_an_attempt_whose_end_nobody_saw_costs_all_that_was_reserved():
     driver.lose(0, "its actor died")
 
     assert last(entries, TrialInterrupted).usd is None
-    assert PRICE == last(entries, TrialEnded).usd
-    assert Spending(PRICE, 0.0) == spending(entries)
+    end = last(entries, TrialEnded)
+    assert (PRICE, False) == (end.usd, end.is_settled)
+    assert Spending(0.0, PRICE) == spending(entries)
+    assert Spending(0.3, 0.0) == spending([*entries, JobSettled(end.at, 0, 1, 0.3)])
+    assert Spending(0.0, PRICE) == spending([*entries, JobSettled(end.at, 0, 7, 0.3)])  # another attempt's
 
 
 def test_an_attempt_that_goes_on_keeps_its_reservation_and_a_further_one_is_reserved_anew():
@@ -229,6 +301,8 @@ class _Chance:
     def run(self, n_steps):
         for _ in range(n_steps):
             self.clock.sleep_s(self.dice.random())
+            if self.dice.random() < 0.2:
+                self.settle()
             if self.dice.random() < 0.05:
                 self.begin(tuple(self.entries))
             answer = self.driver.suggest()
@@ -238,6 +312,11 @@ class _Chance:
                 self.live[answer.trial] = (answer, 0.0)
             elif self.live:
                 self.step(self.dice.choice(sorted(self.live)))
+
+    def settle(self):
+        for trial in self.driver.recorder.state.owed:
+            usd = trial.account.open_usd * self.dice.random()
+            self.driver.recorder.record(JobSettled(self.clock.now(), trial.number, trial.account.attempt, usd))
 
     def step(self, trial):
         spec, epoch = self.live[trial]
@@ -267,6 +346,7 @@ def test_spent_and_reserved_stay_within_the_budget_whatever_happens(seed, max_us
 
     chance.run(200)
     chance.driver.close()
+    chance.settle()
 
     state = SweepState()
     for entry in chance.entries:

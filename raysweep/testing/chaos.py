@@ -20,8 +20,9 @@ from raysweep.errors import RaysweepError
 from raysweep.testing.chaos_check import check
 from raysweep.testing.chaos_driver import MODULES, Orders, drive
 from raysweep.testing.chaos_host import Host, make_host
+from raysweep.testing.chaos_money import budget_usd
 from raysweep.testing.chaos_scene import Played, Scene
-from raysweep.testing.chaos_schedule import Place, Pruning, Schedule, Sweep, make_schedule
+from raysweep.testing.chaos_schedule import WIRE, Place, Pruning, Schedule, Sweep, make_schedule
 from raysweep.testing.chaos_settings import settings, write_reviews
 from raysweep.testing.nursery import Nursery
 
@@ -72,6 +73,9 @@ class Stage:
         host = make_host(self._trainer, folder / "host", schedule.sweep, schedule)
         try:
             orders = self._orders(schedule.sweep, folder, schedule.place, host)
+            if self._trainer == WIRE:
+                budget = {"budget": {"max_usd": budget_usd(schedule.sweep, schedule)}}
+                orders = replace(orders, settings={**(orders.settings or {}), **budget})
             if schedule.leaves:
                 orders = replace(orders, settings={**(orders.settings or {}), "on_interrupt": "leave"})
             played = Scene(schedule, orders, self._nursery, host).play()

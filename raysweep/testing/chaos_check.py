@@ -19,11 +19,15 @@ from raysweep.search.prune import Pruner, Stop
 from raysweep.state import SweepState, fold
 from raysweep.testing.chaos_host import Host, sweep_id_of
 from raysweep.testing.chaos_left import one_job_a_trial
+from raysweep.testing.chaos_money import money_holds
 
 Row = Mapping[str, object]
 
 MAY_DIFFER = frozenset(
-    ("attempts", "attempt", "interruptions", "job_id", "host", "started_at", "ended_at", "duration_s", "at", "model")
+    (
+        *("attempts", "attempt", "interruptions", "job_id", "host", "started_at", "ended_at", "duration_s", "at"),
+        *("model", "usd", "reserved_usd"),
+    )
 )
 """Columns that say how a sweep came to its results, not what they are. That there is a model, or none, must agree."""
 
@@ -135,6 +139,8 @@ def check(folder: Path, undisturbed: Path, *, is_compared: bool, host: Host) -> 
     problems += prefixes(found, other) if is_compared else same_results(found, other)
     config = load_config(folder / CONFIG_NAME)
     problems += rungs_are_the_ledgers(found.entries, make_ready(config).make_pruner(), config)
+    if config.budget.max_usd is not None:
+        problems += money_holds(found.entries, host.made(sweep_id_of(found.entries)))
     if config.on_interrupt == "leave":
         problems += one_job_a_trial(host.made(sweep_id_of(found.entries)), found.entries)
     return [*problems, *host.problems(found.entries)]

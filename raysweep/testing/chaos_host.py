@@ -28,6 +28,8 @@ class Made:
     key: str
     has_failed: bool
     """Whether the host itself failed it; one that was cancelled has not."""
+    trained_tokens: int = 0
+    """What it has trained, whether or not the host bills that."""
 
 
 class Host(Protocol):
@@ -121,7 +123,7 @@ class WireHost:
         stored = sorted(self._stored(), key=lambda job: job.created_at_s)
         ours = [(job.order.metadata or {}, job) for job in stored]
         tagged = [(tags[KEY_TAG], job) for tags, job in ours if tags.get(SWEEP_TAG) == sweep_id]
-        return [Made(key, job.status is JobStatus.FAILED) for key, job in tagged]
+        return [Made(key, job.status is JobStatus.FAILED, _trained_tokens(job)) for key, job in tagged]
 
     def _stored(self) -> Sequence[Job]:
         store = Store(self._server.folder / "state", "synthetic")
@@ -182,6 +184,12 @@ def host_is_clear(folder: Path, sweep_id: str) -> Iterator[str]:
             yield f"{made.name}: made {n_creates} times at the host"
     listed: list[HostedJob] = list(host.listed(sweep_id))
     yield from (f"{job.key}: still runs at the host" for job in listed if host.status(job) is Status.RUNNING)
+
+
+def _trained_tokens(job: Job) -> int:
+    plan = job.plan
+    by_steps = plan.tokens_per_epoch * job.step // max(1, plan.steps_per_epoch) if plan else 0
+    return max(job.trained_tokens or 0, by_steps)
 
 
 def sweep_id_of(entries: Sequence[Entry]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 CREATE, ANY_JOB, LIST = "POST /fine_tuning/jobs", "GET /fine_tuning/jobs/*", "GET /fine_tuning/jobs"
+CANCEL = "POST /fine_tuning/jobs/*/cancel"
 ODD_TRIAL = "*-0001-*"
 """The key of trial 1, whatever the sweep and the attempt."""
 _WHERE: Mapping[str, object] = {"where": {"raysweep_key": ODD_TRIAL}}
@@ -24,6 +25,11 @@ CALLS: Mapping[str, Sequence[Mapping[str, object]]] = MappingProxyType(
             {"call": "*", "nth": [*range(5, 60, 6)], "kind": "answer", "status": 503, "code": "server_is_overloaded"}
         ],
         "5xx on create": [{"call": CREATE, "nth": [1, 2], "kind": "answer", "status": 500, "code": "server_error"}],
+        "lost cancel": [{"call": CANCEL, "nth": [1, 2, 3, 4, 5, 7], "kind": "lost_call"}],
+        "refused cancel": [
+            {"call": CANCEL, "nth": [1, 2], "kind": "answer", "status": 400, "code": "invalid_job_state"}
+        ],
+        "slow cancel": [{"call": CANCEL, "nth": [1, 2, 4], "kind": "slow", "slow_s": 1.5}],
         "not JSON": [{"call": LIST, "nth": [2, 5], "kind": "not_json"}],
     }
 )

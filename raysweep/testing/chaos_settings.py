@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raysweep.testing.chaos_misfortune import LAG_S
+from raysweep.testing.chaos_money import PRICES, budget_usd
 from raysweep.testing.chaos_schedule import WIRE, Pruning, Sweep
 
 _WORDS = (
@@ -32,6 +33,7 @@ def settings(
         "space": _space(trainer),
         "evaluation": {"every_epochs": 1.0 if trainer == WIRE else 0.5},
     }
+    made |= {"budget": {"max_usd": budget_usd(sweep)}} if trainer == WIRE else {}
     made |= {name: base[name] for name in BASE_SECTIONS if base and name in base}
     search = {"kind": "hyperopt", "ordered": True} if sweep.search == "hyperopt" else {"kind": "random"}
     made |= {
@@ -69,7 +71,8 @@ def _trainer(sweep: Sweep, trainer: str, host: str) -> dict[str, object]:
     if trainer == "lora":
         return {"kind": "lora", "model": "minilm-l6", "device": "cpu", "max_length": 32, "max_bad_evaluations": 99}
     if trainer == WIRE:
-        return {"kind": WIRE, "host": "raysweep", "base_url": host, "model": WIRE_MODEL, "listing_lag_s": LAG_S}
+        at = {"base_url": host, "model": WIRE_MODEL, "listing_lag_s": LAG_S}
+        return {"kind": WIRE, "host": "raysweep", **at, "prices": PRICES}
     if trainer != "synthetic":
         return {"kind": trainer}
     made: dict[str, object] = {"kind": "synthetic", "epoch_s": 0.2}

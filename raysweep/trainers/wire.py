@@ -17,7 +17,7 @@ from raysweep.task import Example, Task, words_of
 from raysweep.trainers import wire_record
 from raysweep.trainers.dialects import dialect_of
 from raysweep.trainers.host_errors import HostError, as_failure, as_input_error
-from raysweep.trainers.hosted import Gate, JobRequest
+from raysweep.trainers.hosted import Gate, HostedJob, JobRequest
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
@@ -134,10 +134,7 @@ class WireTrainer:
 
     def jobs(self, sweep_id: str) -> Iterable[JobView]:
         """The sweep's jobs as the host lists them, and deployments of theirs, which cost too."""
-        views = [
-            JobView(one.key, one.id, is_final=one.is_final, status=one.status, trained_tokens=one.trained_tokens)
-            for one in self._gate.jobs(sweep_id)
-        ]
+        views = [_view(one) for one in self._gate.jobs(sweep_id)]
         ours = [one for one in self._gate.deployments() if one.name.startswith(f"{_deployment_name(sweep_id)}-")]
         prefix = len(_deployment_name(""))
         deployed = (
@@ -237,6 +234,10 @@ class WireTrainer:
                 raise RaysweepError(f"deployment {name} of {model}: not ready within {DEPLOY_S / 3600:g} h")
             self._clock.sleep_s(DEPLOY_LOOK_S)
         return False
+
+
+def _view(job: HostedJob) -> JobView:
+    return JobView(job.key, job.id, job.is_final, job.status, job.trained_tokens, job.has_succeeded)
 
 
 def _deployment_name(key: str) -> str:

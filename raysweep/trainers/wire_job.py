@@ -120,7 +120,8 @@ class WireJob:
             look = self._look(timeout_s)
         except HostError as error:
             if error.no is No.NOT_FOUND:
-                raise JobFailed(f"job {self.id} is not at its host any more", Fault.HOST) from error
+                most_usd = self._size.bill.at_most_usd if self._size.bill else None  # nobody can say what it came to
+                raise JobFailed(f"job {self.id} is not at its host any more", Fault.HOST, most_usd) from error
             raise as_failure(error) from error
         self._take_in(look)
         if self._stopped.is_set():

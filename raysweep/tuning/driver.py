@@ -42,7 +42,7 @@ class Driver:
         self.pruner = pruner
         self.make_spec = make_spec
         self.recorder = recorder
-        self.purse = Purse(means or Means(), recorder)
+        self.purse = Purse(means or Means(), recorder, rules.has_host)
         self._clock = clock
         self._began_s = clock.monotonic_s()
         state = recorder.state
@@ -109,6 +109,7 @@ class Driver:
     def lose(self, trial: int, reason: str, fault: Fault | None = Fault.HOST) -> None:
         """The trial's actor is gone; its job may live on at its host. No fault: another one's took it along."""
         if trial in self._live:
+            self.purse.forget(trial)  # what its job did since, or does until a cancel takes effect, nobody has seen
             self._lose(trial, fault, reason, is_job_over=fault is None or not self.rules.has_host)
 
     def is_over(self) -> bool:
@@ -173,7 +174,7 @@ class Driver:
         self.history.end(trial, outcome)
         state, metric = self.recorder.state.trials[trial], self.rules.goal.metric
         end = state.end(self._clock.now(), outcome, reason, metric=metric, model=model)
-        self.recorder.record(replace(end, usd=self.purse.settle(trial)))
+        self.recorder.record(replace(end, is_settled=self.purse.is_settled(trial), usd=self.purse.settle(trial)))
 
     def _propose(self, spec: JobSpec) -> JobSpec:
         sampled = tuple(name for name in self.rules.sampled if name in spec.params)

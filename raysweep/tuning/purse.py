@@ -26,12 +26,16 @@ class Purse:
 
     means: Means
     recorder: Recorder
+    has_host: bool = False
+    """Whether a job may live on when nobody works on its trial any more."""
     _kept_usd: float = 0.0
     """For the final scores of the trial whose model would cost the most."""
     _seen: dict[int, tuple[JobSpec, Progress]] = field(default_factory=dict)
     """The last that was seen of the jobs that are watched."""
     _said: dict[int, float] = field(default_factory=dict)
     """What jobs that failed have cost, where that is known."""
+    _never_made: set[int] = field(default_factory=set)
+    """Trials whose attempt surely has no job."""
 
     def reservation(self, spec: JobSpec) -> float | None:
         """What is to be set aside for the attempt, or is already; None where it costs nothing."""
@@ -47,11 +51,12 @@ class Purse:
         kept = max(self._kept_usd, self._final(spec))
         if spending.fits(needed + kept, max_usd):
             return None
-        left = max(0.0, max_usd - spending.committed)
+        left, owed_usd = max(0.0, max_usd - spending.committed), self.owed_usd
         besides = f", {kept:.2f} are kept back to score the best" if kept >= 0.005 else ""
+        owed = f"; {owed_usd:.2f} are held for jobs that their host has not shown to be over" if owed_usd else ""
         return (
-            f"trial {spec.trial} may take {needed:.2f} USD{besides}, and {left:.2f} of {max_usd:.2f} USD are left; "
-            "for more, resume with a larger budget.max_usd"
+            f"trial {spec.trial} may take {needed:.2f} USD{besides}, and {left:.2f} of {max_usd:.2f} USD are left{owed}"
+            "; for more, resume with a larger budget.max_usd"
         )
 
     def begin(self, spec: JobSpec) -> None:
@@ -71,11 +76,24 @@ class Purse:
             self._said[trial] = failure.usd
         elif is_job_over and is_first and state.job is None:
             self._said[trial] = 0.0
+            self._never_made.add(trial)
 
     def forget(self, trial: int) -> None:
         """Nobody watches the trial's job any more: what it does from now on is not known."""
         self._seen.pop(trial, None)
         self._said.pop(trial, None)
+        self._never_made.discard(trial)
+
+    def is_settled(self, trial: int) -> bool:
+        """Whether the trial's job can cost no more: there is none, it ended well, or it lives here, not at a host."""
+        seen = self._seen.get(trial)
+        is_over = trial in self._never_made or (seen is not None and seen[1].is_final)
+        return is_over or not self.has_host or self.recorder.state.trials[trial].account.open_usd is None
+
+    @property
+    def owed_usd(self) -> float:
+        """Reserved for jobs of ended trials, until their host has shown them to be over."""
+        return sum(trial.account.open_usd or 0.0 for trial in self.recorder.state.owed)
 
     def settle(self, trial: int) -> float | None:
         """What the trial's open attempt has cost: as was said, or by what was seen of its job, else all of it.

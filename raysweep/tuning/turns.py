@@ -9,6 +9,8 @@ from raysweep.tuning.purse import Purse
 
 BUDGET_USED = "the budget is used up"
 """How the reason begins of a sweep that ended because its next trial could not be paid."""
+PATIENCE_S = 900.0
+"""How long a sweep waits that could go on only with money which ended trials hold until their host speaks."""
 
 
 class Turns:
@@ -23,6 +25,8 @@ class Turns:
         self._clock = clock
         self._waiting: dict[int, tuple[float, JobSpec]] = {}
         self._asked: JobSpec | None = None
+        self._owed: tuple[float, float] = (0.0, 0.0)
+        """How much ended trials hold, and since when it has been so much."""
 
     def take_up(self, spec: JobSpec, wait_s: float) -> None:
         """A trial that holds a slot already waits to be worked on again."""
@@ -45,7 +49,14 @@ class Turns:
             self._take(spec)
             return spec
         may_free = n_live or any(self._purse.lack(one) is None for _, one in self._waiting.values())
-        return Wait() if may_free else f"{BUDGET_USED}: {lack}"
+        return Wait() if may_free or self._may_be_settled() else f"{BUDGET_USED}: {lack}"
+
+    def _may_be_settled(self) -> bool:
+        """Whether a host may still say that what ended trials hold was not all used."""
+        owed_usd, now_s = self._purse.owed_usd, self._clock.monotonic_s()
+        if owed_usd != self._owed[0]:
+            self._owed = (owed_usd, now_s)
+        return owed_usd > 0 and now_s - self._owed[1] < PATIENCE_S
 
     def _due(self, has_slot: bool) -> JobSpec | Wait | Done:
         now_s = self._clock.monotonic_s()

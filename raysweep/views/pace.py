@@ -108,7 +108,5 @@ def _saved(trial: TrialState, setting: Setting) -> int:
 
 
 def _saved_usd(trial: TrialState) -> float:
-    reserved = trial.proposed.reserved_usd
-    if reserved is None or trial.ended is None or trial.ended.usd is None:
-        return 0.0
-    return max(0.0, reserved - trial.ended.usd)
+    reserved, used = trial.proposed.reserved_usd, trial.account.last_usd
+    return 0.0 if reserved is None or used is None else max(0.0, reserved - used)

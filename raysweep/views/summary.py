@@ -165,6 +165,7 @@ def _bill(state: SweepState, setting: Setting, saved_usd: float) -> str:
     parts = [f"{money(spending.spent)}{of} USD spent"]
     parts += [f"{money(state.finals_usd)} of them to score the best"] if state.finals_usd else []
     parts += [f"{money(spending.reserved)} still reserved"] if spending.reserved else []
+    parts += ["what is reserved for ended trials is settled by `raysweep reconcile`"] if state.owed else []
     parts += [f"stopping early saved about {money(saved_usd)} USD"] if saved_usd else []
     return "; ".join(parts)
 

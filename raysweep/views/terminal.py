@@ -155,6 +155,7 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
     value = f", {state.goal.metric} {metric(state.goal.metric, entry.objective)}" if entry.objective is not None else ""
     usd = trial.account.settled_usd
     cost = f", {money(usd)} USD" if usd is not None else ""
+    cost += f", {money(trial.account.open_usd)} USD reserved until its host shows its end" if trial.is_owed else ""
     why = f": {one_line(entry.reason)}" if entry.reason else ""
     line = f"[{sum(counts(state).values())}/{total}] trial {entry.trial} {entry.outcome}{where}{value}{cost}{why}"
     if best is None or best.ended is None:
