@@ -29,12 +29,13 @@ settings, folder, place, shown = json.loads(sys.argv[1]), *map(pathlib.Path, sys
 context = ray.init(address="local", include_dashboard=True, dashboard_port=0, num_cpus=2, log_to_driver=True,
     _temp_dir=str(place))
 def look():
+    dashboard = f"http://{context.dashboard_url}"
     kinds = (state.list_actors, state.list_workers, state.list_tasks, state.list_runtime_envs, state.list_jobs)
     while True:
         time.sleep(1)
         for kind in kinds:
             try:
-                said = [repr(one) for one in kind(detail=True, limit=1000)]
+                said = [repr(one) for one in kind(address=dashboard, detail=True, limit=1000)]
             except Exception as error:
                 print(f"{kind.__name__}: {error}", file=sys.stderr)
             else:
