@@ -21,7 +21,7 @@ from raysweep.trainers.hosted import Gate, HostedJob, JobRequest
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
-from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, questions, tokens_of, uploaded
+from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, questions, tokens_of, uploaded
 from raysweep.trainers.wire_job import Size, WireJob
 from raysweep.trainers.wire_labels import Reading, read
 from raysweep.trainers.wire_metrics import HOST_METRICS
@@ -83,12 +83,14 @@ class WireTrainer:
         check_rows(data.train, data.validation)
         try:
             model = self._gate.model(self._settings.model)
+            self._gate.deployments()  # whoever may not make any learns so before jobs are paid
         except HostError as error:
             raise as_input_error(error) from error
         today = self._clock.now().date().isoformat()
         if model.shutdown_date is not None and model.shutdown_date[:10] <= today:
             raise ConfigError(
-                f"trainer.model: {model.name} was shut down on {model.shutdown_date}; choose one that goes on"
+                f"trainer.model: {model.name} was shut down on {model.shutdown_date}, and this machine's clock says "
+                f"{today}; choose one that goes on"
             )
         if model.shutdown_date is not None:
             _LOG.warning("%s is shut down on %s, and what is made of it too", model.name, model.shutdown_date)
@@ -126,6 +128,7 @@ class WireTrainer:
             tokens_of(splits.train, prompt, self._task),
             int(batch_size) if isinstance(batch_size, int | float) else None,
             self._costs.bill(spec, splits),
+            places_of(splits),
         )
         beginning = Beginning(spec, self._gate, self._dialect, request, self._clock)
         job = WireJob(spec, self._gate, beginning, size=size, scorer=scores, clock=self._clock)

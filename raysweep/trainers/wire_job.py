@@ -16,6 +16,7 @@ from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_bill import Bill
 from raysweep.trainers.wire_curve import Curve
+from raysweep.trainers.wire_data import Places
 from raysweep.trainers.wire_metrics import metrics_of, read_result
 from raysweep.trainers.wire_record import End
 
@@ -24,6 +25,7 @@ WAIT_S = 0.5
 """Between two asks for a permit; a place in the queue is lost after half a minute of silence."""
 PATIENT_LOOKS = 2
 """How often news of later steps comes before an epoch's missing loss is given up for its nearest."""
+_NOWHERE = Places()
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Size:
     batch_size: int | None
     bill: Bill | None = None
     """What it costs; None: nothing."""
+    places: Places = _NOWHERE
+    """Where its rows stand in the user's files."""
 
 
 Made = TypeVar("Made")
@@ -177,6 +181,7 @@ class WireJob:
         if job.error_code or job.status == "failed":
             words = job.error or job.error_code or "the host does not say why"
             fault = fault_of_job(job.error_code, words)
+            words = self._size.places.named(words, job.error_param) if fault is Fault.DATA else words
             usd = 0.0 if fault is Fault.DATA and not self._curve.last_step else self._usd()  # refused before training
             raise JobFailed(f"job {job.id} failed at its host: {words}", fault, usd)
         why = self._curve.diverged()  # cancelled for it, by a watcher whom nobody heard any more
@@ -245,4 +250,6 @@ class WireJob:
         try:
             return call()
         except HostError as error:
+            if error.no is No.FILE:
+                error = HostError(error.wanted, error.no, self._size.places.named(error.words), error.retry_after_s)
             raise as_failure(error) from error
