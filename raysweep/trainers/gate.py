@@ -7,6 +7,7 @@ import logging
 import random
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -64,6 +65,7 @@ class WireGate:
         self._creates = Creates(self._changed, clock)
         self._is_full = False
         self._stock = Stock(self._dialect.limits.jobs, clock)
+        weakref.finalize(self, self._poller.close)  # whoever drops a gate, or ends, wants no news any more
 
     def close(self) -> None:
         """Ask the host for no news any more."""

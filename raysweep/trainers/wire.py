@@ -37,6 +37,9 @@ DEPLOY_S = 3600.0
 DEPLOY_LOOK_S = 2.0
 DEPLOYMENT = "deployment:"
 """What the id of a deployment begins with where it stands among jobs."""
+NOWHERE_TO_ANSWER = (
+    "a model answers only once it is deployed, and trainer.azure does not say where; set it, or final.test=false"
+)
 COVERAGE = "host_label_coverage"
 """Mean share of the probability that the labels have among the likeliest tokens."""
 
@@ -76,6 +79,7 @@ class WireTrainer:
             listing_lag_s=self._dialect.lag_s,
             concurrency=limits.running,
             max_concurrency=limits.active,
+            cannot_predict=NOWHERE_TO_ANSWER if self._dialect.needs_deployment and not self._settings.azure else "",
         )
 
     def prepare(self, data: Splits) -> DataRefs:
@@ -225,7 +229,7 @@ class WireTrainer:
     def _is_deployed(self, name: str, model: str, is_stopped: Callable[[], bool]) -> bool:
         """Wait for a place and for the deployment; False where it was stopped."""
         if self._settings.azure is None:
-            raise ConfigError("trainer.azure: missing; a model answers only once it is deployed: say where")
+            raise ConfigError(NOWHERE_TO_ANSWER)
         until_s = self._clock.monotonic_s() + DEPLOY_S
         while not is_stopped():
             found = self._gate.deploy(name, model)

@@ -62,7 +62,7 @@ class WireJob:
         self._curve = Curve(n_epochs=round(spec.evaluate_at[-1]), n_train=size.n_train, batch_size=size.batch_size)
         self._n_told = spec.n_evaluations
         self._version, self._n_points, self._n_late = 0, 0, 0
-        self._is_filled, self._status = False, ""
+        self._is_filled, self._is_read_out, self._status = False, False, ""
         self._end = beginning.record.end
         self.id = beginning.record.job_id
         self._stopped = threading.Event()
@@ -136,11 +136,17 @@ class WireJob:
         return self._progress(evaluation) if evaluation else None
 
     def _look(self, timeout_s: float) -> Look:
-        return self._gate.watch(self.id, version=self._version, n_points=self._n_points, timeout_s=timeout_s)
+        """One that waits for news only where all that is known is told."""
+        wait_s = 0.0 if self._is_read_out or self._knows_next() else timeout_s
+        return self._gate.watch(self.id, version=self._version, n_points=self._n_points, timeout_s=wait_s)
+
+    def _knows_next(self) -> bool:
+        return self._has_more() and self._curve.end_of(self._spec.evaluate_at[self._n_told]) is not None
 
     def _take_in(self, look: Look) -> None:
         self._version, self._n_points, self._status = look.version, look.n_points, look.job.status
         self._curve.add(look.points)
+        self._is_read_out = look.is_read_out
         if look.is_read_out:
             self._curve.settle()
         why = self._curve.diverged()
@@ -161,12 +167,9 @@ class WireJob:
         point = self._curve.end_of(epoch)
         if point is None and not is_over and self._n_late < PATIENT_LOOKS:
             return None
-        return self._tell(self._evaluation(epoch, point or self._curve.nearest(epoch)))
-
-    def _tell(self, evaluation: Evaluation) -> Evaluation:
         self._n_told += 1
         self._n_late = 0
-        return evaluation
+        return self._evaluation(epoch, point or self._curve.nearest(epoch))
 
     def _ended(self, job: HostedJob) -> Progress | None:
         """A final job whose events are all read: what is still to be told of it, then its end."""
