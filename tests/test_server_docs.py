@@ -27,7 +27,7 @@ def test_every_test_that_is_named_exists():
 def test_every_claim_names_its_test_and_its_standing():
     rows = [line.strip("| ").split(" | ") for line in DOCS.splitlines() if line.startswith("|") and "`test_" in line]
 
-    assert len(rows) > 50
+    assert len(rows) > 40
     assert [] == [row for row in rows if not re.search(r"\b(seen|documented|assumed|ours)\b", row[-1])]
 
 

@@ -236,7 +236,7 @@ def test_a_full_host_is_counted_anew_since_other_gates_delete_too(fine_tuning_se
 def test_a_subscription_that_is_not_there_is_refused_before_jobs_are_paid(fine_tuning_server, synthetic, identity):
     words = "The subscription 'sub' could not be found."
     answer = {"kind": "answer", "status": 404, "code": "SubscriptionNotFound", "message": words}
-    server = fine_tuning_server("--azure", faults={"calls": [answer | {"call": "GET /subscriptions/*"}]})
+    server = fine_tuning_server("--azure", "--admin", faults={"calls": [answer | {"call": "GET /subscriptions/*"}]})
     identity(server)
 
     with pytest.raises(
