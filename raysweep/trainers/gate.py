@@ -41,9 +41,8 @@ def open_gate(settings: WireTrainer, *, key: str | None = None, tokens: Tokens =
     refuse_place_holder(dialect)
     word = None if settings.identity == "entra" else key or key_of(dialect)
     made = tokens if word is None else always(word)
-    clock = RealClock()
-    client = WireClient(dialect, word or made(SCOPE), clock)
-    return WireGate(settings, client, deployer_of(settings, dialect, made), clock)
+    client = WireClient(dialect, word or made(SCOPE))
+    return WireGate(settings, client, deployer_of(settings, dialect, made), RealClock())
 
 
 class WireGate:
@@ -222,8 +221,7 @@ class WireGate:
             return
         jobs = self._poller.stock()
         if self._stock.counted():
-            now_s = self._client.time.now_s()
-            self._permits.count_earlier([max(0.0, now_s - job.created_at_s) for job in jobs])
+            self._permits.count_earlier([max(0.0, self._client.time.now_s() - job.created_at_s) for job in jobs])
 
     def _make_room(self, n_jobs: int) -> None:
         """Delete the oldest job that ended without a model and that nobody needs, where the host is full of them."""

@@ -218,7 +218,9 @@ class WireClient:
         """With the value that is in question: the address, the key's variable, this machine's clock."""
         facts = []
         if no in _OF_KEY:
-            facts.append(f"trainer.key_env is {self._dialect.key_env}" if self._pass.is_key else "trainer.identity is entra")
+            facts.append(
+                f"trainer.key_env is {self._dialect.key_env}" if self._pass.is_key else "trainer.identity is entra"
+            )
         if no in _OF_ADDRESS:
             facts.append(f"trainer.base_url is {self._dialect.base_url}")
         if no in _OF_CLOCK and self.time.words:

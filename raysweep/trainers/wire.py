@@ -22,10 +22,11 @@ from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
 from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, questions, tokens_of, uploaded
-from raysweep.trainers.wire_job import Size, WireJob
+from raysweep.trainers.wire_job import WireJob
 from raysweep.trainers.wire_labels import Reading, read
 from raysweep.trainers.wire_metrics import HOST_METRICS
 from raysweep.trainers.wire_params import check_params, wire_params
+from raysweep.trainers.wire_size import Size
 
 _LOG = logging.getLogger(__name__)
 
@@ -93,8 +94,7 @@ class WireTrainer:
         today = self._clock.now().date().isoformat()
         if model.shutdown_date is not None and model.shutdown_date[:10] <= today:
             raise ConfigError(
-                f"trainer.model: {model.name} was shut down on {model.shutdown_date}, and this machine's clock says "
-                f"{today}; choose one that goes on"
+                f"trainer.model: {model.name} was shut down on {model.shutdown_date}; choose another (today is {today})"
             )
         if model.shutdown_date is not None:
             _LOG.warning("%s is shut down on %s, and what is made of it too", model.name, model.shutdown_date)

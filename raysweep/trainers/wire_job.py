@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from raysweep.clock import Clock
@@ -14,33 +14,16 @@ from raysweep.trainers.host_errors import HostError, No, as_failure, fault_of_jo
 from raysweep.trainers.hosted import Gate, HostedJob, Look, Point
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_begin import Beginning
-from raysweep.trainers.wire_bill import Bill
 from raysweep.trainers.wire_curve import Curve
-from raysweep.trainers.wire_data import Places
 from raysweep.trainers.wire_metrics import metrics_of, read_result
 from raysweep.trainers.wire_record import End
+from raysweep.trainers.wire_size import Size
 
 _LOG = logging.getLogger(__name__)
 WAIT_S = 0.5
 """Between two asks for a permit; a place in the queue is lost after half a minute of silence."""
 PATIENT_LOOKS = 2
 """How often news of later steps comes before an epoch's missing loss is given up for its nearest."""
-_NOWHERE = Places()
-
-
-@dataclass(frozen=True)
-class Size:
-    """What one pass over the training rows is."""
-
-    n_train: int
-    tokens: int
-    batch_size: int | None
-    bill: Bill | None = None
-    """What it costs; None: nothing."""
-    places: Places = _NOWHERE
-    """Where its rows stand in the user's files."""
-
-
 Made = TypeVar("Made")
 Scorer = Callable[[str, Callable[[], bool]], Mapping[str, float | None]]
 """Metrics of the model that a note tells of; ends early, with none, where the second says so."""
