@@ -9,6 +9,7 @@ from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
 from raysweep.dimensions import Params, describe
 from raysweep.jobs import JobSpec, TokenView
+from raysweep.paying import with_budget
 from raysweep.plan import budget_epochs, evaluation_points
 from raysweep.preflight import Ready, make_ready
 from raysweep.rules import RowProblem, Rule
@@ -20,6 +21,8 @@ N_PROBLEMS = 10
 def findings(config: SweepConfig) -> Iterator[str]:
     """Lines with rich's markup; nothing is run and nothing written. Raises InputError for what would be refused."""
     ready = make_ready(config)
+    if config.budget.max_usd is not None:
+        with_budget(ready)
     data = ready.trainer.prepare(ready.loaded.splits)
     default = ready.complete(ready.space.default())
     pruner = ready.make_pruner()

@@ -137,6 +137,8 @@ class Capabilities:
     """How many jobs at once make sense where the settings do not say; None: as many as the cluster has cores."""
     max_concurrency: int | None = None
     """The most that its host takes at once."""
+    cannot_predict: str = ""
+    """Why its models would not answer on the test split, and the remedy; empty where they do."""
 
 
 @dataclass(frozen=True)

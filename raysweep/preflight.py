@@ -120,6 +120,8 @@ def make_ready(config: SweepConfig, earlier: Earlier | None = None) -> Ready:
     _check_budget(config, capabilities.params)
     _check_params(config.space, capabilities.params)
     _check_metrics(config, capabilities)
+    if config.final.test and capabilities.cannot_predict:
+        raise ConfigError(f"final.test: {capabilities.cannot_predict}")
     _check_prompts(ready)
     _check_rungs(ready)
     ready.make_proposer()

@@ -5,7 +5,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raysweep.readers import Record, Table, need_column
@@ -126,7 +126,8 @@ def _row(path: Path, record: Record, columns: Columns, labels: Sequence[str]) ->
         raise _Unusable(Rule.UNKNOWN_LABEL, f"{_short(example.label)!r} is none of {', '.join(labels)}")
     group = _as_text(record.fields.get(columns.group)) if columns.group else ""
     key = normalise(" ".join(message.content for message in example.messages))
-    return Row(path, record.line, example, group or None, key)
+    placed = replace(example, place=f"{path.name} line {record.line}")
+    return Row(path, record.line, placed, group or None, key)
 
 
 def _pair(record: Record, columns: Columns) -> Example:

@@ -81,6 +81,8 @@ class Example:
     """The completion, as it stands in the data; one of the task's labels."""
     is_chat: bool = False
     """Whether the row came as chat messages rather than as a prompt column."""
+    place: str = field(default="", compare=False, repr=False)  # the row is the same wherever it stands
+    """The file and line that it was read from, for people; empty where nobody knows."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import get_args
 
 import yaml
 
+from raysweep.server import app
 from raysweep.server.faults import CallFault, HostFaults, JobFault, parse_faults
+from raysweep.server.routes_azure import ACCOUNT
 
 ROOT = Path(__file__).parent.parent
 DOCS = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
@@ -20,6 +22,21 @@ def test_every_test_that_is_named_exists():
 
     assert len(named) > 50
     assert [] == sorted(name for name in named if f"def {name}(" not in tests)
+
+
+def test_every_claim_names_its_test_and_its_standing():
+    rows = [line.strip("| ").split(" | ") for line in DOCS.splitlines() if line.startswith("|") and "`test_" in line]
+
+    assert len(rows) > 40
+    assert [] == [row for row in rows if not re.search(r"\b(seen|documented|assumed|ours)\b", row[-1])]
+
+
+def test_every_route_is_listed_and_no_other():
+    listed = re.search(r"^All routes:(.*)$", DOCS, re.MULTILINE)[1]
+    lines = {*app.WIRE, *app.AZURE, *app.MANAGEMENT, *app.ADMIN}
+
+    paths = {line: line.path.replace(ACCOUNT, "/…/deployments").replace(":path}", "}") for line in lines}
+    assert {f"{line.method} {path}" for line, path in paths.items()} == set(re.findall("`([^`]+)`", listed))
 
 
 def test_the_script_of_faults_is_valid():
@@ -50,4 +67,4 @@ def test_every_option_that_is_named_is_the_commands():
 
     named = set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", DOCS))
     assert len(named) > 15
-    assert [] == sorted(option for option in named - {"--help"} if option not in help_)
+    assert [] == sorted(option for option in named - {"--help", "--no-deps"} if option not in help_)

@@ -229,6 +229,7 @@ def test_a_file_that_is_still_processed_cannot_be_trained_on(faulty):
 
     assert "uploaded" == file.status
     assert "still being processed" in early.message
+    assert "processed" == place.client.files.retrieve(file.id).status
     assert place.client.fine_tuning.jobs.create(model=MODEL, training_file=file.id).id
 
 

@@ -100,6 +100,47 @@ def test_a_file_that_is_not_jsonl_is_refused(place):
     assert isinstance(error, openai.BadRequestError)
 
 
+@pytest.mark.parametrize("how", ["expired", "deleted"])
+def test_a_file_that_goes_while_its_job_waits_fails_the_job(how):
+    options = ("--admin", "--clock", "manual", "--epoch-s", "10", "--queue-s", "5000")
+    with running_server(*options) as server, client_of(server) as client:
+        waiting = Place(client, MODEL, server)
+        expires = {"anchor": "created_at", "seconds": 3600}
+        file = client.files.create(file=("mine.jsonl", chats(12)), purpose="fine-tune", expires_after=expires)
+        made = client.fine_tuning.jobs.create(model=MODEL, training_file=file.id)
+        if how == "deleted":
+            client.files.delete(file.id)
+
+        waiting.pass_s(5000)
+        failed = waiting.ended(made.id)
+
+    assert ("failed", "training_file") == (failed.status, failed.error.param)
+    assert "No such File object" in failed.error.message
+
+
+def test_nulls_are_taken_for_what_is_absent(place):
+    file = place.upload(chats(12))
+    absent = dict.fromkeys(("validation_file", "suffix", "seed", "metadata", "method", "integrations"))
+
+    made = place.client.fine_tuning.jobs.create(model=place.model, training_file=file, **absent)
+
+    assert made.seed is not None
+    assert (None, "auto") == (made.validation_file, made.hyperparameters.n_epochs)
+    place.client.fine_tuning.jobs.cancel(made.id)
+
+
+def test_a_running_job_has_neither_checkpoints_nor_a_result_nor_a_model(ours):
+    made = ours.create()
+    ours.pass_s(10)
+
+    running = ours.client.fine_tuning.jobs.retrieve(made.id)
+
+    assert ("running", None, []) == (running.status, running.fine_tuned_model, running.result_files)
+    assert [] == ours.client.fine_tuning.jobs.checkpoints.list(made.id).data
+    assert running.finished_at is None
+    assert running.trained_tokens is None
+
+
 def test_an_expired_file_is_gone(ours):
     expires = {"anchor": "created_at", "seconds": 3600}
     file = ours.client.files.create(file=("mine.jsonl", chats(12)), purpose="fine-tune", expires_after=expires)
@@ -396,6 +437,16 @@ def test_a_cancel_takes_effect_at_once_and_again_changes_nothing(ours, wait_s):
     assert ["cancelled", "cancelled"] == [first.status, again.status]
     assert first.finished_at == again.finished_at
     assert first.fine_tuned_model is None
+
+
+def test_a_paused_job_can_be_cancelled(ours):
+    made = ours.create()
+    ours.pass_s(10)
+    ours.client.fine_tuning.jobs.pause(made.id)
+
+    cancelled = ours.client.fine_tuning.jobs.cancel(made.id)
+
+    assert ("cancelled", None) == (cancelled.status, cancelled.fine_tuned_model)
 
 
 def test_a_cancel_after_success_is_refused_and_changes_nothing(place, trained):

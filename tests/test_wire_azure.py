@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 from identity_service import identity_service
 from server_toys import chats
-from wire_toys import FAST, FREE, KEY_ENV, MODEL, export, run
+from wire_toys import FAST, FREE, KEY_ENV, MODEL, export, jobs, run
 
 from raysweep.clock import RealClock, SimulatedClock
 from raysweep.config import WireTrainer
@@ -231,3 +231,17 @@ def test_a_full_host_is_counted_anew_since_other_gates_delete_too(fine_tuning_se
 
     assert before is None
     assert requests[2].key == after.key
+
+
+def test_a_subscription_that_is_not_there_is_refused_before_jobs_are_paid(fine_tuning_server, synthetic, identity):
+    words = "The subscription 'sub' could not be found."
+    answer = {"kind": "answer", "status": 404, "code": "SubscriptionNotFound", "message": words}
+    server = fine_tuning_server("--azure", "--admin", faults={"calls": [answer | {"call": "GET /subscriptions/*"}]})
+    identity(server)
+
+    with pytest.raises(
+        ConfigError, match=r"subscription 'sub' could not be found.*trainer\.azure: subscription, resource"
+    ):
+        run(server, synthetic, trainer=with_tokens(server, score="all"))
+
+    assert [] == jobs(server)

@@ -1,5 +1,7 @@
 """A job is made exactly once: with the real gate, the real SDK and the real server, on a clock that stands still."""
 
+import gc
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -231,3 +233,16 @@ def test_a_trial_whose_job_nobody_knows_of_is_never_tried_again_by_itself():
 
     assert trial.ended_waiting
     assert not trial.can_be_tried_again(99)
+
+
+def test_a_gate_that_nobody_holds_any_more_asks_for_no_news(make_scene):
+    scene = make_scene(None, "--epoch-s", "100")
+    job = scene.beginning().attempt()
+    scene.gate.watch(job.id, version=99, n_points=99, timeout_s=0.2)
+    (poll,) = [one for one in threading.enumerate() if one.name == "poll"]
+
+    scene.gate = None
+    gc.collect()
+    poll.join(10)
+
+    assert not poll.is_alive()

@@ -1,5 +1,6 @@
 """The wire trainer passes the published suite, at the local server, through the real SDK over loopback HTTP."""
 
+import time
 from functools import partial
 
 import pytest
@@ -41,6 +42,19 @@ class TestWire(TrainerConformance):
             ),
             TOY_TASK,
         )
+
+    def test_what_is_known_of_an_ended_job_is_told_without_a_wait(self):
+        spec = self.spec("job")
+        self.run(spec, 1)
+        until_s = time.monotonic() + self.patience_s
+        while not all(view.is_final for view in self.listed(spec.sweep_id)) and time.monotonic() < until_s:
+            time.sleep(0.1)
+
+        begun_s = time.monotonic()
+        told = self.run(self.taken_up(spec, 1, 0)).evaluations
+
+        assert 3 == len(told)
+        assert time.monotonic() - begun_s < self.patience_s / 2
 
     @property
     def make_trainer(self):

@@ -62,11 +62,11 @@ class PricesSection(Section):
 class AzureSection(Section):
     """Where tuned models are deployed; only hosts that answer by deployments read it."""
 
-    subscription: str
+    subscription: Annotated[str, Field(min_length=1)]
     """The subscription's id."""
-    resource_group: str
+    resource_group: Annotated[str, Field(min_length=1)]
     """The resource's group."""
-    account: str
+    account: Annotated[str, Field(min_length=1)]
     """The resource's name."""
     sku: str = "developertier"
     """Of a deployment; the developer tier has no fee by the hour and ends by itself after a day (Azure, 2026)."""

@@ -7,6 +7,7 @@ import logging
 import random
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -40,9 +41,8 @@ def open_gate(settings: WireTrainer, *, key: str | None = None, tokens: Tokens =
     refuse_place_holder(dialect)
     word = None if settings.identity == "entra" else key or key_of(dialect)
     made = tokens if word is None else always(word)
-    return WireGate(
-        settings, WireClient(dialect, word or made(SCOPE)), deployer_of(settings, dialect, made), RealClock()
-    )
+    client = WireClient(dialect, word or made(SCOPE))
+    return WireGate(settings, client, deployer_of(settings, dialect, made), RealClock())
 
 
 class WireGate:
@@ -64,6 +64,7 @@ class WireGate:
         self._creates = Creates(self._changed, clock)
         self._is_full = False
         self._stock = Stock(self._dialect.limits.jobs, clock)
+        weakref.finalize(self, self._poller.close)  # whoever drops a gate, or ends, wants no news any more
 
     def close(self) -> None:
         """Ask the host for no news any more."""
@@ -219,9 +220,8 @@ class WireGate:
         if not self._stock.is_due(n_jobs):
             return
         jobs = self._poller.stock()
-        is_first = self._stock.counted()
-        if is_first:
-            self._permits.count_earlier([max(0.0, self._clock.now().timestamp() - job.created_at_s) for job in jobs])
+        if self._stock.counted():
+            self._permits.count_earlier([max(0.0, self._client.time.now_s() - job.created_at_s) for job in jobs])
 
     def _make_room(self, n_jobs: int) -> None:
         """Delete the oldest job that ended without a model and that nobody needs, where the host is full of them."""
@@ -229,7 +229,7 @@ class WireGate:
         if cap is None or n_jobs < cap or not self._dialect.deletes_jobs:
             return
         with self._changed:
-            spare = self._board.spare(self._clock.now().timestamp())
+            spare = self._board.spare(self._client.time.now_s())
         if spare:
             self.discard("job", spare[0].id)
         elif not self._is_full:

@@ -10,6 +10,7 @@ from raysweep.config import WireTrainer
 from raysweep.config.wire import AzureSection
 from raysweep.trainers.dialects import Dialect
 from raysweep.trainers.gate_identity import Pass, Tokens
+from raysweep.trainers.gate_parse import page
 from raysweep.trainers.host_errors import HostError, No, kind_of
 from raysweep.trainers.hosted import Deployment
 
@@ -78,7 +79,8 @@ class Deployer:
                 json=body,
             )
         except httpx2.HTTPError as error:
-            raise HostError(wanted, No.SILENT, self._pass.clean(str(error))) from None
+            words = self._pass.clean(f"{self._azure.management_url}: {error}")
+            raise HostError(wanted, No.SILENT, words) from None
         return _read(wanted, reply, self._pass)
 
 
@@ -97,7 +99,7 @@ def _read(wanted: str, reply: "httpx2.Response", shown: Pass) -> Mapping[str, ob
     try:
         body = reply.json() if reply.content else {}
     except ValueError:
-        raise HostError(wanted, No.NOT_JSON, shown.clean(reply.text)[:200]) from None
+        raise HostError(wanted, No.NOT_JSON, shown.clean(page(reply.status_code, reply.text))) from None
     if reply.is_success:
         return body if isinstance(body, dict) else {}
     inner = body.get("error") if isinstance(body, dict) else None

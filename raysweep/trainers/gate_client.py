@@ -8,9 +8,11 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from raysweep.clock import Clock, RealClock
 from raysweep.trainers import gate_parse
 from raysweep.trainers.dialects import Dialect
 from raysweep.trainers.gate_identity import Credential, Pass, sdk_client
+from raysweep.trainers.gate_time import HostTime
 from raysweep.trainers.host_errors import HostError, No, kind_of
 from raysweep.trainers.hosted import (
     KEY_TAG,
@@ -38,20 +40,26 @@ Listed = TypeVar("Listed", bound=_HasId)
 LOOK_S, CREATE_S, UPLOAD_S, ASK_S = 30.0, 60.0, 600.0, 60.0
 """The longest that a call of each kind may take."""
 PAGE = 100
+_OF_KEY = frozenset({No.KEY, No.FORBIDDEN})
+_OF_ADDRESS = frozenset({No.KEY, No.FORBIDDEN, No.NOT_FOUND, No.SILENT, No.NOT_JSON})
+_OF_CLOCK = frozenset({No.KEY, No.SILENT})
 
 
 class WireClient:
     """Calls a host. Thread-safe, as the SDK's client is."""
 
-    def __init__(self, dialect: Dialect, credential: Credential) -> None:
+    def __init__(self, dialect: Dialect, credential: Credential, clock: Clock | None = None) -> None:
         self._dialect = dialect
         self._pass = Pass(credential)
-        self._client = sdk_client(dialect, self._pass.for_sdk)
+        self.time = HostTime(clock or RealClock(), dialect.base_url or dialect.name)
+        self._client = sdk_client(dialect, self._pass.for_sdk, self.time.heard)
         weakref.finalize(self, self._client.close)
 
     def model(self, name: str) -> HostedModel:
         """A model that the host knows."""
         found = self._call(f"model {name}", lambda: self._client.models.retrieve(name, timeout=LOOK_S))
+        if not found.id:
+            raise self._no(f"model {name}", No.NOT_JSON, "the answer is JSON, but describes no model")
         return HostedModel(name, gate_parse.shutdown_date(found.model_dump()))
 
     def files(self) -> Sequence[HostedFile]:
@@ -191,19 +199,36 @@ class WireClient:
         except openai.APIStatusError as error:
             raise self._refused(wanted, error) from None  # the SDK's exception holds the request, key and all
         except openai.APIConnectionError as error:  # time-outs too
-            raise HostError(wanted, No.SILENT, self._pass.clean(f"{error} ({error.__cause__})")) from None
+            raise self._no(wanted, No.SILENT, f"{error} ({error.__cause__})") from None
         except (ValueError, openai.OpenAIError, AttributeError, TypeError, KeyError) as error:
-            raise HostError(wanted, No.NOT_JSON, self._pass.clean(f"{type(error).__name__}: {error}")) from None
+            raise self._no(wanted, No.NOT_JSON, f"{type(error).__name__}: {error}") from None
         if isinstance(made, str):  # the SDK hands out a body that is not JSON as it came
-            raise HostError(wanted, No.NOT_JSON, self._pass.clean(made)[:200])
+            raise self._no(wanted, No.NOT_JSON, gate_parse.page(200, made))
         return made
 
     def _refused(self, wanted: str, error: "openai.APIStatusError") -> HostError:
         code, words = gate_parse.said(error.body)
-        words = self._pass.clean(words or error.message)
         is_json = "json" in error.response.headers.get("content-type", "")
+        if not words:
+            words = gate_parse.page(error.status_code, "" if is_json else str(error.body or ""))
         no = kind_of(error.status_code, code, words) if is_json or error.status_code in (401, 403, 429) else No.NOT_JSON
-        return HostError(wanted, no, words, gate_parse.retry_after_s(error.response.headers))
+        return self._no(wanted, no, words, gate_parse.retry_after_s(error.response.headers))
+
+    def _no(self, wanted: str, no: No, words: str, retry_after_s: float | None = None) -> HostError:
+        """With the value that is in question: the address, the key's variable, this machine's clock."""
+        facts = []
+        if no in _OF_KEY:
+            facts.append(
+                f"trainer.key_env is {self._dialect.key_env}" if self._pass.is_key else "trainer.identity is entra"
+            )
+        if no in _OF_ADDRESS:
+            facts.append(f"trainer.base_url is {self._dialect.base_url}")
+        if no in _OF_CLOCK and self.time.words:
+            facts.append(self.time.words)
+        if "certificate" in words.lower():
+            facts.append("so it is where this machine's clock is wrong, or SSL_CERT_FILE lacks a proxy's certificate")
+        words = self._pass.clean(words)
+        return HostError(wanted, no, f"{words} ({'; '.join(facts)})" if facts else words, retry_after_s)
 
 
 def _each_once(listed: Iterable[Listed]) -> Iterator[Listed]:

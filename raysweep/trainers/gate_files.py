@@ -63,5 +63,5 @@ class Files:
         return self._ids.get(name)
 
     def _is_alive(self, file: HostedFile) -> bool:
-        today_s = self._clock.now().timestamp()
+        today_s = self._client.time.now_s()
         return file.status not in DEAD and (file.expires_at_s is None or file.expires_at_s > today_s + MARGIN_S)

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -35,6 +35,11 @@ class Pass:
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
         self._shown: deque[str] = deque([credential] if isinstance(credential, str) else (), REMEMBERED)
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is a key, and no token."""
+        return isinstance(self._credential, str)
 
     @property
     def for_sdk(self) -> Credential:
@@ -97,20 +102,26 @@ def refuse_place_holder(dialect: Dialect) -> None:
         )
 
 
-def sdk_client(dialect: Dialect, credential: Credential) -> "OpenAI":
-    """A client whose address and credential are said: no variable of the environment leads a rehearsal elsewhere."""
+def sdk_client(dialect: Dialect, credential: Credential, heard: Callable[[Mapping[str, str]], None]) -> "OpenAI":
+    """A client whose address and credential are said: no variable of the environment leads a rehearsal elsewhere.
+
+    `heard` is told the headers of every answer.
+    """
     import openai
 
     host = urlsplit(dialect.base_url or "").hostname
     # A proxy of the environment is asked for hosts alone: what goes to this machine stays on it.
-    direct = openai.DefaultHttpx2Client(trust_env=False) if host in ("127.0.0.1", "localhost", "::1") else None
+    http = openai.DefaultHttpx2Client(
+        trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+        event_hooks={"response": [lambda response: heard(response.headers)]},
+    )
     if dialect.url_form == "plain":
-        return openai.OpenAI(base_url=dialect.base_url, api_key=credential, max_retries=0, http_client=direct)
+        return openai.OpenAI(base_url=dialect.base_url, api_key=credential, max_retries=0, http_client=http)
     return openai.AzureOpenAI(
         base_url=f"{(dialect.base_url or '').rstrip('/').removesuffix('/openai')}/openai",
         api_version=dialect.api_version,
         api_key=credential if isinstance(credential, str) else None,
         azure_ad_token_provider=None if isinstance(credential, str) else credential,
         max_retries=0,
-        http_client=direct,
+        http_client=http,
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
     from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
+_TITLE, _TAG = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL), re.compile(r"<[^>]*>")
 _KEY = re.compile(r"([a-z0-9]{8})-\d{4,}-\d+$")
 """What a suffix ends with, at a host that keeps no metadata."""
 
@@ -40,6 +41,7 @@ def job(found: "FineTuningJob", dialect: Dialect) -> HostedJob:
         model=found.fine_tuned_model or None,
         error_code=(found.error.code or "") if found.error else "",
         error=(found.error.message or "") if found.error else "",
+        error_param=(found.error.param or "") if found.error else "",
         trained_tokens=found.trained_tokens,
         n_epochs=_n_epochs(found),
         files=tuple(one for one in (found.training_file, found.validation_file) if one),
@@ -85,6 +87,13 @@ def said(body: object) -> tuple[str, str]:
     words = inner.get("message") or inner.get("detail") or ""
     param = inner.get("param")
     return code, f"{words} (param {param})" if param and str(param) not in str(words) else str(words)
+
+
+def page(status: int, text: str) -> str:
+    """What stands in place of a host's JSON, in one line: a page by its title, anything else by its beginning."""
+    title = _TITLE.search(text)
+    shown = " ".join((title[1] if title else _TAG.sub(" ", text)).split())[:100]
+    return f"answered {status}, with {f'a page: {shown!r}' if shown else 'nothing'}, in place of JSON"
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

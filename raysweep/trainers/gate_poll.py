@@ -146,6 +146,8 @@ class Poller:
             self._note_lost(HostError("a look at the jobs", No.NOT_JSON, f"{type(error).__name__}"))
 
     def _note_lost(self, error: HostError) -> None:
+        if self._is_closed:  # the client was closed under its last call
+            return
         _LOG.warning("%s", error)
         with self._changed:
             now_s = self._clock.monotonic_s()

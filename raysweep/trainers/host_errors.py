@@ -30,6 +30,7 @@ class No(StrEnum):
     DAILY = "daily"
     ACTIVE = "active"
     CREDIT = "credit"
+    RESOURCE = "resource"
     BROKEN = "broken"
     SILENT = "silent"
     NOT_JSON = "not JSON"
@@ -55,9 +56,14 @@ MEANINGS: Mapping[No, Meaning] = MappingProxyType(
             Fault.ACCOUNT,
             "put a valid key into the variable that trainer.key_env names, or sign in where trainer.identity is entra",
         ),
-        No.FORBIDDEN: Meaning(Fault.ACCOUNT, "give the key's owner the right to fine-tune, or use another account"),
+        No.FORBIDDEN: Meaning(
+            Fault.ACCOUNT,
+            "give the key's owner the right to it, or use another account; where a page says so, it is a proxy's",
+        ),
         No.CLOSED: Meaning(Fault.ACCOUNT, "this host trains no more for this account: use another trainer.host"),
-        No.NOT_FOUND: Meaning(Fault.HOST, "look at trainer.base_url, and whether the key is of the same project"),
+        No.NOT_FOUND: Meaning(
+            Fault.HOST, "look at trainer.base_url, path included, and whether the key is of the same project"
+        ),
         No.MODEL: Meaning(
             Fault.ACCOUNT,
             "choose a trainer.model that the host tunes, and its trainer.training_type where it wants one",
@@ -74,13 +80,20 @@ MEANINGS: Mapping[No, Meaning] = MappingProxyType(
         No.DAILY: Meaning(Fault.HOST, "set trainer.limits.creates_per_day, or come back tomorrow", is_wait=True),
         No.ACTIVE: Meaning(Fault.HOST, "lower trainer.limits.running and queued, or delete old jobs", is_wait=True),
         No.CREDIT: Meaning(Fault.ACCOUNT, "add credit at the host, then `raysweep resume`"),
+        No.RESOURCE: Meaning(
+            Fault.ACCOUNT,
+            "look at trainer.azure: subscription, resource_group, account, and whether you may see them",
+        ),
         No.BROKEN: Meaning(Fault.HOST, "wait, then `raysweep resume`", is_transient=True, is_ambiguous=True),
         No.SILENT: Meaning(
-            Fault.HOST, "look at trainer.base_url and the network", is_transient=True, is_ambiguous=True
+            Fault.HOST,
+            "look at trainer.base_url, the network and its proxy (HTTPS_PROXY)",
+            is_transient=True,
+            is_ambiguous=True,
         ),
         No.NOT_JSON: Meaning(
             Fault.HOST,
-            "look at trainer.base_url: something between you and the host answers in its place",
+            "look at trainer.base_url and HTTPS_PROXY: something between you and the host answers in its place",
             is_transient=True,
             is_ambiguous=True,
         ),
@@ -114,6 +127,7 @@ _SIGNS = (
     _Sign(No.ACTIVE, range(400, 430), words=r"(maximum|limit).{0,40}(fine-?tun\w*|number of).{0,20} jobs"),
     _Sign(No.RATE, range(429, 430)),
     _Sign(No.FILE_PENDING, range(400, 401), words="still being processed|not ready to be used"),
+    _Sign(No.RESOURCE, range(400, 405), code="subscription|resourcegroup|^(parent)?resourcenotfound"),
     _Sign(No.MODEL, range(400, 405), code="model_not_found|model_not_available|deploymentnotfound"),
     _Sign(No.MODEL, _REFUSED, words="not available for fine-tuning|does not support fine-tuning|cannot be fine-tuned"),
     _Sign(No.FILE_GONE, range(400, 405), words="no such file|file.{0,60}(not found|not exist|expired|deleted)"),
@@ -168,7 +182,7 @@ def as_failure(error: HostError) -> JobFailed | HostError:
 def as_input_error(error: HostError) -> InputError | HostError:
     """What a driver raises for it before anything was spent."""
     match error.meaning.fault:
-        case Fault.HOST:
+        case Fault.HOST if error.no is not No.NOT_FOUND:
             return error
         case Fault.DATA:
             return DataError(str(error))

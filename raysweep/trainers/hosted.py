@@ -46,6 +46,8 @@ class HostedJob:
     """The tuned model's name, once there is one."""
     error_code: str = ""
     error: str = ""
+    error_param: str = ""
+    """Such as `training_file`."""
     trained_tokens: int | None = None
     n_epochs: int | None = None
     """As the host resolved them; None where it does not say."""

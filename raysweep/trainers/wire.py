@@ -21,11 +21,12 @@ from raysweep.trainers.hosted import Gate, HostedJob, JobRequest
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
-from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, questions, tokens_of, uploaded
-from raysweep.trainers.wire_job import Size, WireJob
+from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, questions, tokens_of, uploaded
+from raysweep.trainers.wire_job import WireJob
 from raysweep.trainers.wire_labels import Reading, read
 from raysweep.trainers.wire_metrics import HOST_METRICS
 from raysweep.trainers.wire_params import check_params, wire_params
+from raysweep.trainers.wire_size import Size
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ DEPLOY_S = 3600.0
 DEPLOY_LOOK_S = 2.0
 DEPLOYMENT = "deployment:"
 """What the id of a deployment begins with where it stands among jobs."""
+NOWHERE_TO_ANSWER = (
+    "a model answers only once it is deployed, and trainer.azure does not say where; set it, or final.test=false"
+)
 COVERAGE = "host_label_coverage"
 """Mean share of the probability that the labels have among the likeliest tokens."""
 
@@ -76,6 +80,7 @@ class WireTrainer:
             listing_lag_s=self._dialect.lag_s,
             concurrency=limits.running,
             max_concurrency=limits.active,
+            cannot_predict=NOWHERE_TO_ANSWER if self._dialect.needs_deployment and not self._settings.azure else "",
         )
 
     def prepare(self, data: Splits) -> DataRefs:
@@ -83,12 +88,13 @@ class WireTrainer:
         check_rows(data.train, data.validation)
         try:
             model = self._gate.model(self._settings.model)
+            self._gate.deployments()  # whoever may not make any learns so before jobs are paid
         except HostError as error:
             raise as_input_error(error) from error
         today = self._clock.now().date().isoformat()
         if model.shutdown_date is not None and model.shutdown_date[:10] <= today:
             raise ConfigError(
-                f"trainer.model: {model.name} was shut down on {model.shutdown_date}; choose one that goes on"
+                f"trainer.model: {model.name} was shut down on {model.shutdown_date}; choose another (today is {today})"
             )
         if model.shutdown_date is not None:
             _LOG.warning("%s is shut down on %s, and what is made of it too", model.name, model.shutdown_date)
@@ -126,6 +132,7 @@ class WireTrainer:
             tokens_of(splits.train, prompt, self._task),
             int(batch_size) if isinstance(batch_size, int | float) else None,
             self._costs.bill(spec, splits),
+            places_of(splits),
         )
         beginning = Beginning(spec, self._gate, self._dialect, request, self._clock)
         job = WireJob(spec, self._gate, beginning, size=size, scorer=scores, clock=self._clock)
@@ -222,7 +229,7 @@ class WireTrainer:
     def _is_deployed(self, name: str, model: str, is_stopped: Callable[[], bool]) -> bool:
         """Wait for a place and for the deployment; False where it was stopped."""
         if self._settings.azure is None:
-            raise ConfigError("trainer.azure: missing; a model answers only once it is deployed: say where")
+            raise ConfigError(NOWHERE_TO_ANSWER)
         until_s = self._clock.monotonic_s() + DEPLOY_S
         while not is_stopped():
             found = self._gate.deploy(name, model)

@@ -3,20 +3,47 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysweep.dataset import Splits
 from raysweep.errors import DataError
 from raysweep.task import Example, Prompt, Task, render, words_of
 from raysweep.trainers.hosted import Gate, Question
 
 PREFIX = "raysweep-"
+_LINE = re.compile(r"\bline\s+#?(\d+)", re.IGNORECASE)
 MIN_EXAMPLES = 10
 """Fewer are refused by every host of the wire that we know (OpenAI's guide, 2026)."""
 CHARACTERS_A_TOKEN = 4.0
 """About what English text has; what a job really took is known at its end."""
 TOKENS_A_MESSAGE = 4
 """That a chat template adds."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the lines of the two uploaded files came from."""
+
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+
+    def named(self, words: str, param: str = "") -> str:
+        """A host's words about a line, with the line of the user's own file behind them; others as they are."""
+        found = _LINE.search(words)
+        is_validation = "validation" in (param or words).lower()
+        places = self.validation if is_validation else self.train
+        line = int(found[1]) if found else 0
+        if not 1 <= line <= len(places) or not places[line - 1]:
+            return words
+        name = "validation" if is_validation else "training"
+        return f"{words} [line {line} of the {name} file is {places[line - 1]}]"
+
+
+def places_of(splits: Splits) -> Places:
+    """Of the files that are made of these splits."""
+    return Places(*(tuple(one.place for one in rows) for rows in (splits.train, splits.validation)))
 
 
 @dataclass(frozen=True)
@@ -68,4 +95,5 @@ def check_rows(train: Sequence[Example], validation: Sequence[Example]) -> None:
             raise DataError(f"data: {len(rows)} {name} rows; a host wants {MIN_EXAMPLES} at least: add rows")
         for number, example in enumerate(rows):
             if any(not message.content.strip() for message in example.messages):
-                raise DataError(f"data: {name} row {number + 1} has an empty message, which hosts refuse; drop it")
+                place = example.place or f"{name} row {number + 1}"
+                raise DataError(f"data: {place}: an empty message, which hosts refuse; drop the row")

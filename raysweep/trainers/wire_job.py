@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from raysweep.clock import Clock
@@ -14,29 +14,16 @@ from raysweep.trainers.host_errors import HostError, No, as_failure, fault_of_jo
 from raysweep.trainers.hosted import Gate, HostedJob, Look, Point
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_begin import Beginning
-from raysweep.trainers.wire_bill import Bill
 from raysweep.trainers.wire_curve import Curve
 from raysweep.trainers.wire_metrics import metrics_of, read_result
 from raysweep.trainers.wire_record import End
+from raysweep.trainers.wire_size import Size
 
 _LOG = logging.getLogger(__name__)
 WAIT_S = 0.5
 """Between two asks for a permit; a place in the queue is lost after half a minute of silence."""
 PATIENT_LOOKS = 2
 """How often news of later steps comes before an epoch's missing loss is given up for its nearest."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """What one pass over the training rows is."""
-
-    n_train: int
-    tokens: int
-    batch_size: int | None
-    bill: Bill | None = None
-    """What it costs; None: nothing."""
-
-
 Made = TypeVar("Made")
 Scorer = Callable[[str, Callable[[], bool]], Mapping[str, float | None]]
 """Metrics of the model that a note tells of; ends early, with none, where the second says so."""
@@ -58,7 +45,7 @@ class WireJob:
         self._curve = Curve(n_epochs=round(spec.evaluate_at[-1]), n_train=size.n_train, batch_size=size.batch_size)
         self._n_told = spec.n_evaluations
         self._version, self._n_points, self._n_late = 0, 0, 0
-        self._is_filled, self._status = False, ""
+        self._is_filled, self._is_read_out, self._status = False, False, ""
         self._end = beginning.record.end
         self.id = beginning.record.job_id
         self._stopped = threading.Event()
@@ -132,11 +119,17 @@ class WireJob:
         return self._progress(evaluation) if evaluation else None
 
     def _look(self, timeout_s: float) -> Look:
-        return self._gate.watch(self.id, version=self._version, n_points=self._n_points, timeout_s=timeout_s)
+        """One that waits for news only where all that is known is told."""
+        wait_s = 0.0 if self._is_read_out or self._knows_next() else timeout_s
+        return self._gate.watch(self.id, version=self._version, n_points=self._n_points, timeout_s=wait_s)
+
+    def _knows_next(self) -> bool:
+        return self._has_more() and self._curve.end_of(self._spec.evaluate_at[self._n_told]) is not None
 
     def _take_in(self, look: Look) -> None:
         self._version, self._n_points, self._status = look.version, look.n_points, look.job.status
         self._curve.add(look.points)
+        self._is_read_out = look.is_read_out
         if look.is_read_out:
             self._curve.settle()
         why = self._curve.diverged()
@@ -157,12 +150,9 @@ class WireJob:
         point = self._curve.end_of(epoch)
         if point is None and not is_over and self._n_late < PATIENT_LOOKS:
             return None
-        return self._tell(self._evaluation(epoch, point or self._curve.nearest(epoch)))
-
-    def _tell(self, evaluation: Evaluation) -> Evaluation:
         self._n_told += 1
         self._n_late = 0
-        return evaluation
+        return self._evaluation(epoch, point or self._curve.nearest(epoch))
 
     def _ended(self, job: HostedJob) -> Progress | None:
         """A final job whose events are all read: what is still to be told of it, then its end."""
@@ -177,6 +167,7 @@ class WireJob:
         if job.error_code or job.status == "failed":
             words = job.error or job.error_code or "the host does not say why"
             fault = fault_of_job(job.error_code, words)
+            words = self._size.places.named(words, job.error_param) if fault is Fault.DATA else words
             usd = 0.0 if fault is Fault.DATA and not self._curve.last_step else self._usd()  # refused before training
             raise JobFailed(f"job {job.id} failed at its host: {words}", fault, usd)
         why = self._curve.diverged()  # cancelled for it, by a watcher whom nobody heard any more
@@ -245,4 +236,6 @@ class WireJob:
         try:
             return call()
         except HostError as error:
+            if error.no is No.FILE:
+                error = HostError(error.wanted, error.no, self._size.places.named(error.words), error.retry_after_s)
             raise as_failure(error) from error
