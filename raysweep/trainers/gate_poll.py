@@ -199,18 +199,21 @@ class Poller:
         with self._changed:
             cards = [(card, card.job.is_final) for card in self._board.to_read(self._clock.monotonic_s())]
         for card, is_final in cards:
-            new = self._new_points(card, is_final=is_final)
+            new = self._new_points(card, to_the_end=is_final and not card.job.has_succeeded)
             with self._changed:
                 self._board.add_points(card, new, self._clock.monotonic_s(), is_after_end=is_final)
                 self._changed.notify_all()
 
-    def _new_points(self, card: Card, *, is_final: bool) -> Sequence[tuple[str, Point | None]]:
-        """The last look begins anew, for a host that lists events in no order may have hidden some."""
+    def _new_points(self, card: Card, *, to_the_end: bool) -> Sequence[tuple[str, Point | None]]:
+        """`to_the_end`: all events, of a job whose curve nothing else tells: a host may list them in no order."""
         if not self._dialect.has_metric_events:
             points = self._calls.again(lambda: self._client.checkpoints(card.job.id))
             return [(repr(point), point) for point in points]
-        known: frozenset[str] = frozenset() if is_final else frozenset(card.events)
-        is_enough = partial(card.steps.is_enough, n_epochs=card.job.n_epochs)
+        known: frozenset[str] = frozenset() if to_the_end else frozenset(card.events)
+
+        def is_enough(new: Sequence[Point]) -> bool:
+            return not to_the_end and card.steps.is_enough(new, n_epochs=card.job.n_epochs)
+
         try:
             return self._calls.again(lambda: self._client.events(card.job.id, known, is_enough))
         except HostError as error:
