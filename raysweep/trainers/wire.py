@@ -38,9 +38,7 @@ DEPLOY_S = 3600.0
 DEPLOY_LOOK_S = 2.0
 DEPLOYMENT = "deployment:"
 """What the id of a deployment begins with where it stands among jobs."""
-NOWHERE_TO_ANSWER = (
-    "a model answers only once it is deployed, and trainer.azure does not say where; set it, or final.test=false"
-)
+NOWHERE_TO_ANSWER = "a model answers only once it is deployed: set trainer.azure, to say where, or final.test=false"
 COVERAGE = "host_label_coverage"
 """Mean share of the probability that the labels have among the likeliest tokens."""
 
