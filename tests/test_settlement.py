@@ -14,7 +14,7 @@ from raysweep import ledger
 from raysweep.billing import PROMPT_S, settlements
 from raysweep.clock import RealClock
 from raysweep.config.load import parse
-from raysweep.entries import FinalReserved, JobSettled, SweepResumed, TrialEnded
+from raysweep.entries import FinalReserved, SweepResumed, TrialEnded
 from raysweep.errors import ConfigError
 from raysweep.folder import read_past
 from raysweep.jobs import Estimate, JobView, Outcome, key_of
@@ -159,49 +159,43 @@ def test_a_sweep_waits_for_money_that_a_stopped_job_still_holds(paid):
     check_truth(server, state)
 
 
-@pytest.fixture
-def owing(paid):
-    """A server that dies as a trial is pruned, and started again; and what the sweep has found till then."""
+def kill_when_a_trial_ends(server, runs):
+    while not any(b'"TrialEnded"' in path.read_bytes() for path in runs.glob("*/ledger.jsonl")):
+        time.sleep(0.02)
+    server.kill()
+
+
+def test_what_a_host_out_of_reach_owes_stays_reserved_until_it_is_asked_again(paid):
     server, settings = paid(NOT_NOW, trials=1, early_stopping=STOP_ALL, budget={"max_usd": 5.0}, epoch_s=1)
-
-    def kill_when_it_ends(folder):
-        while not any(path.read_bytes().count(b'"TrialEnded"') for path in folder.glob("*/ledger.jsonl")):
-            time.sleep(0.02)
-        server.kill()
-
-    watcher = threading.Thread(target=kill_when_it_ends, args=(Path(settings["runs_folder"]),), daemon=True)
-    watcher.start()
+    runs = Path(settings["runs_folder"])
+    killer = threading.Thread(target=kill_when_a_trial_ends, args=(server, runs), daemon=True)
+    killer.start()
     found = run_sweep(parse(settings, "test"), Options(runner=runner()))
-    watcher.join(10)
-    server.start(faults={})
-    return server, found
+    killer.join(10)
 
-
-def test_what_a_host_out_of_reach_owes_stays_reserved_until_it_is_asked_again(owing):
-    server, found = owing
     (trial,) = found.state.owed
     assert trial.proposed.reserved_usd == found.state.spending.reserved == found.trials["reserved_usd"].sum()
     assert found.trials["usd"].isna().all()
     assert not read_past(found.folder).is_finished
 
+    server.start(faults={})
+    path = found.folder / ledger.FILE_NAME
+    owing = path.read_bytes()
     reconcile_run(found.folder, RealClock())
+    check_is_settled(server, found.folder)
 
-    state = check_every_entry(found.folder, 5.0)
+    path.write_bytes(owing)  # as if nobody had reconciled it
+    assert 1 == len(load(found.folder).state.owed)
+    resume_sweep(found.folder, [], Options(runner=runner()))
+    check_is_settled(server, found.folder)
+
+
+def check_is_settled(server, folder):
+    state = check_every_entry(folder, 5.0)
     assert (0.0, ()) == (state.spending.reserved, state.owed)
     assert [True] == [0 < usd <= state.spending.spent for _, usd in check_truth(server, state).values()]
-    assert load(found.folder).trials["reserved_usd"].isna().all()
-    assert read_past(found.folder).is_finished
-
-
-def test_resume_settles_what_is_owed_and_then_has_nothing_left_to_do(owing):
-    server, found = owing
-    assert found.state.owed
-
-    after = resume_sweep(found.folder, [], Options(runner=runner()))
-
-    assert [JobSettled] == [type(one) for one in ledger.read(found.folder) if isinstance(one, JobSettled)]
-    assert () == after.state.owed
-    check_truth(server, after.state)
+    assert load(folder).trials["reserved_usd"].isna().all()
+    assert read_past(folder).is_finished
 
 
 def test_scoring_the_best_that_is_broken_off_costs_what_was_reserved_for_it(paid):
