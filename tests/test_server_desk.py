@@ -1,5 +1,7 @@
 """The life of a job, without a server: every race is a call in another order."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from raysweep.server.fields import Fields
 from raysweep.server.orders import Rules, parse_order
 from raysweep.server.records import Job, JobError, Order, Plan, Status
 from raysweep.server.refusal import Refusal
-from raysweep.server.synthetic import ceiling, curve
+from raysweep.server.synthetic import Pace, SyntheticEngine, ceiling, curve
 
 NAMING = Naming()
 PLAN = Plan(
@@ -184,3 +186,15 @@ def test_the_synthetic_curve_is_best_near_its_best_multiplier_and_rises():
 
     assert ceiling(at(1.8)) > max(ceiling(at(0.1)), ceiling(at(50)))
     assert curve(at(1.8), 1) < curve(at(1.8), 2) < curve(at(1.8), 3)
+
+
+@given(started_at_s=st.floats(1.7e9, 1.9e9), epoch_s=st.sampled_from([0.05, 0.4, 0.7, 2.0]))
+def test_no_rounding_of_times_loses_a_jobs_last_step(started_at_s, epoch_s):
+    plan = replace(PLAN, steps_per_epoch=9, n_steps=18)
+    job = replace(after(*RUNNING), plan=plan, step=0, started_at_s=started_at_s)
+    engine = SyntheticEngine(Pace(epoch_s=epoch_s))
+
+    found = [one.report for one in engine.reports(job, engine.ends_at_s(job))]
+
+    assert [*range(1, 19)] == [one.step for one in found[:-1]]
+    assert isinstance(found[-1], on.Finished)

@@ -88,8 +88,14 @@ def test_a_loss_that_is_no_number_or_stays_high_has_diverged_and_a_hard_batch_ha
 
     assert curve(*falling).diverged() is None
     assert curve(*falling, Point(30, 99, train_loss=9.0)).diverged() is None
-    assert "3.1 at step 44, 2 at the first" in (curve(*falling, *high).diverged() or "")
-    assert "nan at step 31" in (curve(*falling, Point(31, 99, train_loss=math.nan)).diverged() or "")
+    assert "3.1 at step 39, 2 at the first" in curve(*falling, *high).diverged().words
+    assert "nan at step 31" in curve(*falling, Point(31, 99, train_loss=math.nan)).diverged().words
+
+
+def test_where_a_training_was_lost_does_not_depend_on_when_somebody_looks():
+    points = [Point(1, 99, train_loss=1.0), *(Point(step, 99, train_loss=3.1) for step in range(2, 60))]
+
+    assert {11} == {curve(*points[:n]).diverged().step for n in range(11, 59)}
 
 
 def answer(*places):

@@ -136,6 +136,16 @@ def test_rows_that_the_host_refuses_stop_the_sweep_with_its_words(fine_tuning_se
     assert 1 == len(jobs(server))
 
 
+def test_a_lost_training_is_told_up_to_where_it_was_lost(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--epoch-s", "0.05", faults={"jobs": [{"kind": "nan_loss", "at": 0.5}]})
+    export(monkeypatch, server)
+
+    results = run(server, synthetic, trials=1, early_stopping={"kind": "none"})
+
+    assert {0: Outcome.FAILED} == outcomes(results)
+    assert [1.0] == [one.epoch for one in results.state.trials[0].evaluations]
+
+
 @pytest.mark.parametrize(
     ("fault", "ending"),
     [

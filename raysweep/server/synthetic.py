@@ -75,14 +75,14 @@ class SyntheticEngine:
             return ()
         if job.status is Status.PAUSING:
             return (Timed(until_s, Held(_snapshot(job, plan, job.step))),)
-        step_s = self._step_s(plan)
-        reached = min(plan.n_steps, job.started_step + math.floor((until_s - started_at_s) / step_s + 1e-9))
+        step_s, ends_at_s = self._step_s(plan), self.ends_at_s(job)
+        is_over = ends_at_s is not None and until_s >= ends_at_s  # then no rounding may lose the last step
+        n_steps = plan.n_steps if is_over else job.started_step + math.floor((until_s - started_at_s) / step_s)
         found = [
             Timed(started_at_s + (step - job.started_step) * step_s, self._step(job, plan, step))
-            for step in range(job.step + 1, reached + 1)
+            for step in range(job.step + 1, min(plan.n_steps, n_steps) + 1)
         ]
-        ends_at_s = self.ends_at_s(job)
-        if ends_at_s is not None and until_s >= ends_at_s:
+        if ends_at_s is not None and is_over:
             steps = range(plan.steps_per_epoch, plan.n_steps + 1, plan.steps_per_epoch)
             found.append(Timed(ends_at_s, Finished(tuple(_snapshot(job, plan, step) for step in steps))))
         return found

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from raysweep.trainers.hosted import Point
 from raysweep.trainers.wire_metrics import merged
@@ -10,6 +11,14 @@ DIVERGED_RATIO = 1.5
 """A training loss so many times the first is no learning."""
 DIVERGED_POINTS = 10
 """It has to stay there for so many points; a single batch may be hard."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """From this step on nothing is learnt, and nothing that is measured means anything."""
+
+    step: int
+    words: str
 
 
 class Curve:
@@ -69,18 +78,18 @@ class Curve:
         ]
         return max(before, key=lambda point: point.step, default=None)
 
-    def diverged(self) -> str | None:
-        """Why the training is lost; None while it is not."""
+    def diverged(self) -> Divergence | None:
+        """Where the training was lost; None while it is not. Steps that come later do not change the answer."""
         losses = [(step, point.train_loss) for step, point in sorted(self._points.items())]
         known = [(step, loss) for step, loss in losses if loss is not None]
+        n_high = 0
         for step, loss in known:
             if not math.isfinite(loss):
-                return f"the training loss is {loss} at step {step}"
-        if len(known) <= DIVERGED_POINTS:
-            return None
-        first, last = known[0][1], known[-DIVERGED_POINTS:]
-        if all(loss >= DIVERGED_RATIO * first for _, loss in last):
-            return f"the training loss is {last[-1][1]:.3g} at step {last[-1][0]}, {first:.3g} at the first"
+                return Divergence(step, f"the training loss is {loss} at step {step}")
+            n_high = n_high + 1 if loss >= DIVERGED_RATIO * known[0][1] else 0
+            if n_high == DIVERGED_POINTS:
+                words = f"the training loss is {loss:.3g} at step {step}, {known[0][1]:.3g} at the first"
+                return Divergence(step, words)
         return None
 
     def _step_of(self, epoch: float) -> float | None:

@@ -113,10 +113,17 @@ class WireJob:
         self._take_in(look)
         if self._stopped.is_set():
             return None
+        lost = self._curve.diverged()
+        is_pointless = lost is not None and not (look.job.is_final and not look.job.has_succeeded)
+        if is_pointless:
+            self._gate.cancel(self.id)
         evaluation = self._next()
-        if evaluation is None and look.is_read_out:
-            return self._said(lambda: self._ended(look.job))
-        return self._progress(evaluation) if evaluation else None
+        if evaluation is not None:
+            return self._progress(evaluation)
+        if lost and is_pointless:
+            words = f"job {self.id}: {lost.words}: it has diverged, and was cancelled"
+            raise JobFailed(words, Fault.PARAMS, self._usd())
+        return self._said(lambda: self._ended(look.job)) if look.is_read_out else None
 
     def _look(self, timeout_s: float) -> Look:
         """One that waits for news only where all that is known is told."""
@@ -124,7 +131,9 @@ class WireJob:
         return self._gate.watch(self.id, version=self._version, n_points=self._n_points, timeout_s=wait_s)
 
     def _knows_next(self) -> bool:
-        return self._has_more() and self._curve.end_of(self._spec.evaluate_at[self._n_told]) is not None
+        if not self._has_more() or self._curve.diverged():
+            return False
+        return self._curve.end_of(self._spec.evaluate_at[self._n_told]) is not None
 
     def _take_in(self, look: Look) -> None:
         self._version, self._n_points, self._status = look.version, look.n_points, look.job.status
@@ -132,10 +141,6 @@ class WireJob:
         self._is_read_out = look.is_read_out
         if look.is_read_out:
             self._curve.settle()
-        why = self._curve.diverged()
-        if why and not (look.job.is_final and not look.job.has_succeeded):
-            self._gate.cancel(self.id)
-            raise JobFailed(f"job {self.id}: {why}: it has diverged, and was cancelled", Fault.PARAMS, self._usd())
         is_late = self._has_more() and self._curve.has_passed(self._spec.evaluate_at[self._n_told])
         self._n_late = self._n_late + 1 if is_late and look.points else self._n_late
 
@@ -146,13 +151,16 @@ class WireJob:
     def _next(self, *, is_over: bool = False) -> Evaluation | None:
         if not self._has_more():
             return None
-        epoch = self._spec.evaluate_at[self._n_told]
-        point = self._curve.end_of(epoch)
-        if point is None and not is_over and self._n_late < PATIENT_LOOKS:
+        epoch, lost = self._spec.evaluate_at[self._n_told], self._curve.diverged()
+        end = self._curve.end_of(epoch)
+        point = end or self._curve.nearest(epoch)
+        if end is None and not is_over and (self._n_late < PATIENT_LOOKS or point is None):
+            return None
+        if lost and (point is None or point.step >= lost.step):
             return None
         self._n_told += 1
         self._n_late = 0
-        return self._evaluation(epoch, point or self._curve.nearest(epoch))
+        return self._evaluation(epoch, point)
 
     def _ended(self, job: HostedJob) -> Progress | None:
         """A final job whose events are all read: what is still to be told of it, then its end."""
@@ -170,9 +178,9 @@ class WireJob:
             words = self._size.places.named(words, job.error_param) if fault is Fault.DATA else words
             usd = 0.0 if fault is Fault.DATA and not self._curve.last_step else self._usd()  # refused before training
             raise JobFailed(f"job {job.id} failed at its host: {words}", fault, usd)
-        why = self._curve.diverged()  # cancelled for it, by a watcher whom nobody heard any more
-        words = f"{why}: it has diverged, and was cancelled" if why else f"{job.status} at the host"
-        raise JobFailed(f"job {job.id}: {words}", Fault.PARAMS if why else Fault.HOST, self._usd())
+        lost = self._curve.diverged()  # cancelled for it, by a watcher whom nobody heard any more
+        words = f"{lost.words}: it has diverged, and was cancelled" if lost else f"{job.status} at the host"
+        raise JobFailed(f"job {job.id}: {words}", Fault.PARAMS if lost else Fault.HOST, self._usd())
 
     def _fill(self, job: HostedJob) -> None:
         """What the events left out, from the checkpoints and then from the result file."""
