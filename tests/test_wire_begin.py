@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from scripted_sweep import at, proposed, started
-from wire_toys import jobs, keys, trainer
+from wire_toys import FREE, jobs, keys, trainer
 
 from raysweep.clock import SimulatedClock
 from raysweep.config import WireTrainer
@@ -127,6 +127,19 @@ def test_a_lost_reply_is_adopted_even_where_the_lag_is_unknown(make_scene):
 
     begun.attempt()
 
+    assert begun.attempt().id == jobs(scene.server)[0]["id"]
+
+
+def test_a_host_whose_jobs_cannot_be_counted_leaves_no_doubt_about_a_create(make_scene):
+    outage = {"call": "GET /fine_tuning/jobs", "nth": [2, 3, 4, 5, 6], "kind": "answer", "status": 500}
+    scene = make_scene({"calls": [outage]}, host="custom", prices=FREE)
+    begun = scene.beginning()
+
+    with pytest.raises(HostError, match="no job was asked for"):
+        begun.attempt()
+
+    assert not begun.record.is_creating
+    assert [] == jobs(scene.server)
     assert begun.attempt().id == jobs(scene.server)[0]["id"]
 
 

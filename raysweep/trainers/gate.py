@@ -19,7 +19,7 @@ from raysweep.trainers.gate_azure import Deployer, deployer_of
 from raysweep.trainers.gate_board import Board
 from raysweep.trainers.gate_calls import Calls
 from raysweep.trainers.gate_client import WireClient
-from raysweep.trainers.gate_creates import Creates
+from raysweep.trainers.gate_creates import Creates, unasked
 from raysweep.trainers.gate_files import Files
 from raysweep.trainers.gate_identity import SCOPE, Tokens, always, entra_token, key_of, refuse_place_holder
 from raysweep.trainers.gate_pace import Pace
@@ -99,11 +99,13 @@ class WireGate:
                 known = self._board.by_key(request.key)
             if known is not None:
                 return known
-            self._take_stock()
+            with unasked(request.key):
+                self._take_stock()
             with self._changed:
                 n_active, n_jobs = self._board.n_active, self._board.n_jobs
             if not self._permits.ask(request.sweep_id, request.key, n_active=n_active, n_jobs=n_jobs):
-                self._make_room(n_jobs)
+                with unasked(request.key):
+                    self._make_room(n_jobs)
                 return None
             if self._creates.is_dismissed(request.key):
                 self._permits.give_back(request.key)
@@ -162,9 +164,7 @@ class WireGate:
     def release(self, job_id: str) -> None:
         """Nobody needs the job's record any more."""
         with self._changed:
-            card = self._board.card(job_id)
-            if card:
-                card.is_released = True
+            self._board.release(job_id)
 
     def discard(self, kind: str, name: str) -> bool:
         """Delete something; False where the host does not let go of it."""

@@ -88,6 +88,11 @@ class Board:
         """The host has deleted it."""
         self._cards.pop(job_id, None)
 
+    def release(self, job_id: str) -> None:
+        """Nobody needs its record any more."""
+        if job_id in self._cards:
+            self._cards[job_id].is_released = True
+
     def watched(self, now_s: float) -> list[Card]:
         """Those that somebody waits for."""
         return [card for card in self._cards.values() if card.asked_at_s > now_s - WATCHED_S]

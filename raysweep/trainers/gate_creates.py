@@ -5,9 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from raysweep.clock import Clock
+from raysweep.trainers.host_errors import HostError, No
 
 DISMISS_S = 75.0
 """How long a create that is under way is waited for; it may take a minute."""
+
+
+@contextmanager
+def unasked(key: str) -> Iterator[None]:
+    """What comes before a create: whatever it fails with leaves no doubt whether the key's job was made."""
+    try:
+        yield
+    except HostError as error:
+        if not error.meaning.is_ambiguous:
+            raise
+        words = f"{error.wanted}: {error.words or error.no}"
+        raise HostError(f"job {key}", No.NOT_ASKED, words, error.retry_after_s) from error
 
 
 class Creates:

@@ -34,6 +34,7 @@ class No(StrEnum):
     BROKEN = "broken"
     SILENT = "silent"
     NOT_JSON = "not JSON"
+    NOT_ASKED = "not asked"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ MEANINGS: Mapping[No, Meaning] = MappingProxyType(
             is_transient=True,
             is_ambiguous=True,
         ),
+        No.NOT_ASKED: Meaning(Fault.HOST, "wait, then `raysweep resume`; no job was asked for", is_transient=True),
     }
 )
 """Every kind of no; docs/operations.md has the same table for people."""

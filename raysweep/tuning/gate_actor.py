@@ -23,6 +23,7 @@ from raysweep.errors import RaysweepError
 from raysweep.trainers import TrainerRecipe
 from raysweep.trainers.dialects import dialect_of
 from raysweep.trainers.gate_far import Call, FarGate, Reply, carry_out
+from raysweep.trainers.host_errors import HostError, No
 from raysweep.trainers.hosted import Gate
 from raysweep.tuning.runner import Ticker
 
@@ -62,7 +63,7 @@ class GateHost:
         """Do it, and say what came of it."""
         self._asked_at_s = time.monotonic()
         if self._gate is None:
-            return Reply(error=RaysweepError("the gate has only just begun; ask again"))
+            return Reply(error=HostError("the gate", No.NOT_ASKED, "it has only just begun"))
         return carry_out(self._gate, call)
 
     def _end_when_idle(self) -> None:
@@ -82,9 +83,15 @@ class RayLink:
         return FarGate(self.carry)
 
     def carry(self, call: Call) -> Reply:
-        """Take a call to the gate and its answer back. Raises RaysweepError where the gate has died."""
+        """Take a call to the gate and its answer back. Raises RaysweepError where the gate has died.
+
+        HostError (not asked) where it had died before: nobody heard the call.
+        """
         try:
             host: Any = ray.get_actor(self.name, namespace=NAMESPACE)  # Ray's handles have no types
+        except ValueError:
+            raise HostError(f"gate {self.name}", No.NOT_ASKED, "there is none at the moment") from None
+        try:
             reply: Reply = ray.get(host.carry.remote(call))
         except (ValueError, ray.exceptions.RayError) as error:
             raise RaysweepError(f"gate {self.name}: does not answer ({type(error).__name__})") from error
