@@ -50,8 +50,9 @@ def rows(folder: Path) -> list[Row]:
 
 
 def prune(folder: Path) -> Iterator[str]:
-    """Delete what the ledger's ended jobs left at the host, but for the best trial's; what was deleted, in words.
+    """Delete what jobs left at the host that nobody needs any more; what was deleted, in words.
 
+    The best trial's stays, what an unfinished trial goes on with, and a job whose cost is still to be asked for.
     Raises ConfigError while a driver is at work, and for a trainer that leaves nothing behind.
     """
     holder = ledger.holder(folder)
@@ -62,7 +63,16 @@ def prune(folder: Path) -> Iterator[str]:
         if not isinstance(trainer, Prunes):
             raise ConfigError(f"--prune: the trainer of {folder} leaves nothing at a host")
         best = {state.best.proposed.key} if state.best else set()
-        yield from trainer.prune(sweep_id, frozenset(attempts(state)), best)
+        yield from trainer.prune(sweep_id, frozenset(_spent(state)), best)
+
+
+def _spent(state: SweepState) -> Iterator[str]:
+    """The keys of attempts that nobody takes up, and that nobody has to ask after."""
+    sweep_id = state.started.sweep_id if state.started else ""
+    for trial in state.trials.values():
+        is_over = trial.ended is not None and not trial.is_owed
+        last = trial.attempt if is_over else trial.attempt - 1
+        yield from (key_of(sweep_id, trial.number, attempt) for attempt in range(1, last + 1))
 
 
 def attempts(state: SweepState) -> Mapping[str, str]:

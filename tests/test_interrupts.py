@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,21 @@ def test_left_jobs_go_on_at_the_server_and_a_resumed_sweep_takes_them_up(fine_tu
     assert [1] * 3 == list(found.trials.attempts)
     told = [(one.trial, one.epoch) for one in ledger.read(found.folder) if isinstance(one, Evaluated)]
     assert sorted(told) == [(trial, epoch) for trial in range(3) for epoch in (1.0, 2.0, 3.0)]
+
+
+def test_what_a_left_job_has_made_is_not_pruned(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--epoch-s", "0.5")
+    export(monkeypatch, server)
+    folder = interrupted(server, synthetic, Finger(JobAccepted, 2), trials=2, concurrency=2, **LEAVE).folder
+    until_s = time.monotonic() + 20
+    while {*statuses(server).values()} != {"succeeded"} and time.monotonic() < until_s:
+        time.sleep(0.2)
+
+    assert 0 == main(["jobs", str(folder), "--prune"])
+    found = resume_sweep(folder, (), Options(runner=runner()))
+
+    assert {Outcome.COMPLETED} == {trial.outcome for trial in found.state.trials.values()}
+    assert 2 == len(keys(server))
 
 
 def test_by_default_an_interrupt_cancels_every_job(fine_tuning_server, monkeypatch, synthetic):

@@ -14,7 +14,7 @@ from wire_toys import FAST, FREE, KEY_ENV, MODEL, export, jobs, run
 from raysweep.clock import RealClock, SimulatedClock
 from raysweep.config import WireTrainer
 from raysweep.config.load import load_config
-from raysweep.errors import ConfigError
+from raysweep.errors import ConfigError, JobFailed, RaysweepError
 from raysweep.jobs import JobSpec, Outcome
 from raysweep.reconcile import reconcile
 from raysweep.state import SweepState
@@ -25,7 +25,8 @@ from raysweep.trainers.dialects import dialect_of
 from raysweep.trainers.gate import WireGate, open_gate
 from raysweep.trainers.gate_client import WireClient
 from raysweep.trainers.host_errors import HostError
-from raysweep.trainers.hosted import JobRequest
+from raysweep.trainers.hosted import Deployment, Gate, JobRequest
+from raysweep.trainers.wire import WireTrainer as Trainer
 
 __all__ = ["fine_tuning_server"]
 pytestmark = pytest.mark.timeout(120)
@@ -141,6 +142,33 @@ def test_a_deployment_left_by_a_crash_is_found_by_reconcile_and_others_are_not(f
 
     assert [f"deployment:raysweep-{spec.key}"] == [one.job.id for one in done.cancelled]
     assert {"raysweep-sweep002-0000-1", "mine"} == {one.name for one in gate.deployments()}
+
+
+class NoRoom(Gate):
+    """Of a host on which no deployment succeeds."""
+
+    def __init__(self):
+        self.discarded = []
+
+    def deploy(self, name, model):
+        return Deployment(name, model, is_ready=False, failure="Failed")
+
+    def discard(self, kind, name):
+        self.discarded.append((kind, name))
+        return True
+
+
+def test_a_model_whose_deployment_failed_is_deployed_again_and_not_trained_again(fine_tuning_server, monkeypatch):
+    server = fine_tuning_server("--azure")
+    export(monkeypatch, server)
+    gate = NoRoom()
+    trainer = Trainer(WireTrainer(**with_tokens(server, score="all")), TOY_TASK, lambda: gate)
+
+    with pytest.raises(RaysweepError, match="Failed") as caught:
+        trainer.predict("ft:model", TOY_SPLITS.test)
+
+    assert not isinstance(caught.value, JobFailed)  # that would be the job's end
+    assert [("deployment", "raysweep-ft:model")] == gate.discarded
 
 
 def test_room_is_made_by_deleting_ended_jobs_of_sweeps_alone(fine_tuning_server, monkeypatch, tmp_path):

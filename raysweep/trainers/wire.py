@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from raysweep.clock import Clock, RealClock
 from raysweep.config import WireTrainer as Settings
 from raysweep.dataset import Splits
-from raysweep.errors import ConfigError, Fault, JobFailed, RaysweepError
+from raysweep.errors import ConfigError, RaysweepError
 from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, ParamDoc, TokenView
 from raysweep.scoring import Prediction, metrics_of, score
 from raysweep.space import Params
@@ -225,14 +225,17 @@ class WireTrainer:
             self._gate.discard("deployment", name)
 
     def _is_deployed(self, name: str, model: str, is_stopped: Callable[[], bool]) -> bool:
-        """Wait for a place and for the deployment; False where it was stopped."""
+        """Wait for a place and for the deployment; False where it was stopped.
+
+        Raises RaysweepError where it fails: a further try finds the job done, and does not pay for another.
+        """
         if self._settings.azure is None:
             raise ConfigError(NOWHERE_TO_ANSWER)
         until_s = self._clock.monotonic_s() + DEPLOY_S
         while not is_stopped():
             found = self._gate.deploy(name, model)
             if found is not None and found.failure:
-                raise JobFailed(f"deployment {name} of {model}: {found.failure}", Fault.HOST)
+                raise RaysweepError(f"deployment {name} of {model}: {found.failure}")  # its job is not over with it
             if found is not None and found.is_ready:
                 return True
             if self._clock.monotonic_s() > until_s:
