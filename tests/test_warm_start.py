@@ -9,6 +9,7 @@ from inline_runner import Died, InlineRunner
 
 from raysweep import ledger, results
 from raysweep.checking import findings
+from raysweep.clock import RealClock
 from raysweep.config.load import load_config, parse
 from raysweep.earlier import FILE_NAME, read_earlier
 from raysweep.errors import ConfigError, DataError, InputError, SweepFolderError
@@ -16,6 +17,7 @@ from raysweep.preflight import make_ready
 from raysweep.search.earlier import EarlierRun, Misfit, point_of, tell_earlier
 from raysweep.search.propose import make_proposer
 from raysweep.space import Branch, Choice, Fixed, Integer, LogUniform, QUniform, Space
+from raysweep.steering import reconcile_run
 from raysweep.sweep import Options, resume_sweep, run_sweep
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -277,6 +279,15 @@ def test_earlier_runs_that_were_changed_by_hand_are_refused(settings, tmp_path, 
 
     with pytest.raises(SweepFolderError, match=f"{FILE_NAME}: .*restore it"):
         resume_sweep(folder, (), Options(runner=InlineRunner()))
+
+
+def test_earlier_runs_that_are_gone_hinder_nobody_from_cancelling_jobs(settings, tmp_path):
+    folder = begin(settings, tmp_path / "cut", n_steps=12)
+    (folder / FILE_NAME).unlink()
+
+    done = reconcile_run(folder, RealClock(), is_over=True)
+
+    assert () == done.problems
 
 
 def test_another_warm_start_at_resume_is_refused(settings, tmp_path):
