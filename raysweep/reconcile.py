@@ -55,6 +55,11 @@ class Reconciled:
     """Keys that may have a job, and that the host did not list even after its lag."""
 
     @property
+    def keys_lost(self) -> frozenset[str]:
+        """Of the attempts whose jobs were cancelled; one that lost what its model answers from still has its job."""
+        return frozenset(one.job.key for one in self.cancelled if not one.job.is_deployment)
+
+    @property
     def words(self) -> tuple[str, ...]:
         """What was done, for a person, a line each."""
         if not (self.cancelled or self.adopted or self.problems):

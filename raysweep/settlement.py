@@ -75,8 +75,7 @@ class Settlement:
             done = self._reconcile(is_over=is_over)
             if is_hurried or done.problems or not self.recorder.state.owed:
                 break
-        owed_usd = sum(trial.account.open_usd or 0.0 for trial in self.recorder.state.owed)
-        if owed_usd:
+        if owed_usd := self.recorder.state.owed_usd:
             _LOG.warning(
                 "%.2f USD stay reserved: their host has not shown the jobs to be over; `raysweep reconcile %s` asks",
                 owed_usd,

@@ -91,6 +91,11 @@ class SweepState:
         """The trials whose host is still to say what their jobs have cost."""
         return tuple(trial for trial in self.trials.values() if trial.is_owed)
 
+    @property
+    def owed_usd(self) -> float:
+        """What is reserved for them until then."""
+        return sum(trial.account.open_usd or 0.0 for trial in self.owed)
+
     def is_scored(self, name: str, split: str, trial: int | None) -> bool:
         """Whether it was scored after the search already."""
         return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.finals)

@@ -73,7 +73,7 @@ def _reconcile(ready: Ready, folder: Path, sweep_id: str, clock: Clock, *, is_ov
         with _alone(folder) as recorder:
             done = reconcile(trainer, sweep_id, lambda: recorder.state, clock, is_over=is_over)
             if is_over:
-                _note_cancelled(recorder, {cancel.job.key for cancel in done.cancelled}, clock)
+                _note_cancelled(recorder, done.keys_lost, clock)
             price = Forecaster(ready, state.n_trials).estimate
             Settlement(trainer, sweep_id, folder, recorder, clock, price).settle(done.listed, done.unseen)
     else:

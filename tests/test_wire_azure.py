@@ -141,6 +141,7 @@ def test_a_deployment_left_by_a_crash_is_found_by_reconcile_and_others_are_not(f
     done = reconcile(trainer, "sweep001", SweepState, RealClock(), is_over=True)
 
     assert [f"deployment:raysweep-{spec.key}"] == [one.job.id for one in done.cancelled]
+    assert frozenset() == done.keys_lost  # its job is done, and nobody pays for another
     assert {"raysweep-sweep002-0000-1", "mine"} == {one.name for one in gate.deployments()}
 
 

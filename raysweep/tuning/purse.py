@@ -93,7 +93,7 @@ class Purse:
     @property
     def owed_usd(self) -> float:
         """Reserved for jobs of ended trials, until their host has shown them to be over."""
-        return sum(trial.account.open_usd or 0.0 for trial in self.recorder.state.owed)
+        return self.recorder.state.owed_usd
 
     def settle(self, trial: int) -> float | None:
         """What the trial's open attempt has cost: as was said, or by what was seen of its job, else all of it.
