@@ -11,7 +11,8 @@ from raysweep.trainers.dialects import DIALECTS
 from raysweep.trainers.gate_board import WATCHED_S, Board
 from raysweep.trainers.gate_calls import Calls
 from raysweep.trainers.gate_pace import Pace
-from raysweep.trainers.gate_poll import Poller
+from raysweep.trainers.gate_poll import PATIENCE_S, Poller
+from raysweep.trainers.host_errors import HostError, No
 from raysweep.trainers.hosted import HostedJob
 
 DIALECT = replace(DIALECTS["raysweep"], listing_lag_s=20.0)
@@ -22,9 +23,12 @@ class Host:
     """Lists what it has; its filter finds nothing."""
 
     def __init__(self, *names):
+        self.refusal = None
         self.found = {name: HostedJob(name, f"s-{name}", "s", "running", False, 0.0) for name in names}
 
     def jobs(self, metadata=None):
+        if self.refusal:
+            raise self.refusal
         return [] if metadata else list(self.found.values())
 
     def job(self, name):
@@ -110,3 +114,29 @@ def test_a_filtered_list_lets_nothing_be_forgotten(poller, board, clock):
     poller.look_when_due()
 
     assert 3 == board.n_jobs
+
+
+@pytest.mark.parametrize("no", [No.NOT_FOUND, No.PARAMS])
+def test_a_list_that_is_refused_for_a_while_takes_no_trial_from_its_job(poller, host, clock, no):
+    poller.watch("a", version=0, n_points=0, timeout_s=0)
+    host.refusal = HostError("the list of jobs", no, "a gateway's")
+
+    poller.look_when_due()
+    look = poller.watch("a", version=1, n_points=0, timeout_s=0)
+    clock.sleep_s(PATIENCE_S + 1)
+    with pytest.raises(HostError, match="a gateway's") as caught:
+        poller.watch("a", version=1, n_points=0, timeout_s=0)
+
+    assert "running" == look.job.status
+    assert No.BROKEN is caught.value.no  # neither a job that is gone nor params that were refused
+
+
+def test_a_key_that_is_no_good_any_more_is_told_at_once(poller, host):
+    poller.watch("a", version=0, n_points=0, timeout_s=0)
+    host.refusal = HostError("the list of jobs", No.KEY, "no")
+
+    poller.look_when_due()
+
+    with pytest.raises(HostError) as caught:
+        poller.watch("a", version=1, n_points=0, timeout_s=0)
+    assert No.KEY is caught.value.no

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from raysweep.errors import Fault
 from raysweep.trainers.dialects import Dialect
 from raysweep.trainers.gate_board import Board, Card
 from raysweep.trainers.gate_calls import Calls
@@ -152,7 +153,7 @@ class Poller:
         with self._changed:
             now_s = self._clock.monotonic_s()
             self._lost_at_s = now_s if self._lost_at_s is None else self._lost_at_s
-            self._lost = error
+            self._lost = _of_host(error)
             self._pulse.looked(now_s, is_new=False)
             for card in self._board.to_read(now_s):
                 card.pulse.looked(now_s, is_new=False)
@@ -227,3 +228,10 @@ class Poller:
             is_new = sum(self._board.put(job, now_s) for job in jobs) > 0  # each of them
             self._changed.notify_all()
         return is_new
+
+
+def _of_host(error: HostError) -> HostError:
+    """A refused look, as one that fails for a while: it says nothing of a trial's params, nor that its job is gone."""
+    if error.meaning.is_transient or error.meaning.fault is Fault.ACCOUNT:
+        return error
+    return HostError(error.wanted, No.BROKEN, error.words or error.no, error.retry_after_s)
