@@ -94,6 +94,14 @@ def test_who_answers_in_a_hosts_place_is_quoted_with_the_address(answering, answ
     assert "canary" not in str(error)
 
 
+@pytest.mark.parametrize("status", [200, 502])
+@pytest.mark.parametrize("n_before", [91, 95])
+def test_a_key_that_a_page_repeats_is_hidden_before_the_page_is_cut(answering, status, n_before):
+    url = answering(status, "text/plain", "." * n_before + "sk-canary")
+
+    assert "sk-" not in str(said_of_a_model(url))
+
+
 @pytest.mark.parametrize(
     ("url", "words"), [(NOWHERE, "refused"), ("https://no-such-resource.invalid/openai/v1", "Connection error")]
 )

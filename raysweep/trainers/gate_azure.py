@@ -99,12 +99,15 @@ def _read(wanted: str, reply: "httpx2.Response", shown: Pass) -> Mapping[str, ob
     try:
         body = reply.json() if reply.content else {}
     except ValueError:
-        raise HostError(wanted, No.NOT_JSON, shown.clean(page(reply.status_code, reply.text))) from None
+        raise HostError(wanted, No.NOT_JSON, page(reply.status_code, shown.clean(reply.text))) from None
     if reply.is_success:
         return body if isinstance(body, dict) else {}
     inner = body.get("error") if isinstance(body, dict) else None
     said = inner if isinstance(inner, dict) else {}
-    code, words = str(said.get("code") or ""), shown.clean(str(said.get("message") or reply.text[:200]))
+    code, words = (
+        str(said.get("code") or ""),
+        shown.clean(str(said.get("message") or "")) or shown.clean(reply.text)[:200],
+    )
     raise HostError(wanted, kind_of(reply.status_code, code, words), words)
 
 

@@ -203,14 +203,15 @@ class WireClient:
         except (ValueError, openai.OpenAIError, AttributeError, TypeError, KeyError) as error:
             raise self._no(wanted, No.NOT_JSON, f"{type(error).__name__}: {error}") from None
         if isinstance(made, str):  # the SDK hands out a body that is not JSON as it came
-            raise self._no(wanted, No.NOT_JSON, gate_parse.page(200, made))
+            raise self._no(wanted, No.NOT_JSON, gate_parse.page(200, self._pass.clean(made)))
         return made
 
     def _refused(self, wanted: str, error: "openai.APIStatusError") -> HostError:
         code, words = gate_parse.said(error.body)
         is_json = "json" in error.response.headers.get("content-type", "")
         if not words:
-            words = gate_parse.page(error.status_code, "" if is_json else str(error.body or ""))
+            body = "" if is_json else self._pass.clean(str(error.body or ""))  # before it is cut: no half of a key
+            words = gate_parse.page(error.status_code, body)
         no = kind_of(error.status_code, code, words) if is_json or error.status_code in (401, 403, 429) else No.NOT_JSON
         return self._no(wanted, no, words, gate_parse.retry_after_s(error.response.headers))
 
