@@ -123,6 +123,8 @@ def _action(state: SweepState, job: JobView, *, is_over: bool) -> Cancel | Adopt
         return Cancel(job, f"trial {trial.number} has ended: {trial.ended.outcome}")
     if trial.proposed.key != job.key:
         return Cancel(job, f"trial {trial.number} has a further attempt")
+    if not trial.may_have_job:  # its cancel was lost, say: a further attempt beside it would be paid twice
+        return Cancel(job, f"trial {trial.number} goes on without it")
     if is_over:
         return Cancel(job, f"nobody goes on with trial {trial.number}")
     return Adopt(job, trial.number)

@@ -1,8 +1,11 @@
 """A host and a ledger made to agree: the plan by hand-made states, its execution against a host in memory."""
 
-from scripted_sweep import ended, evaluated, proposed, started
+from dataclasses import replace
+
+from scripted_sweep import at, ended, evaluated, proposed, started
 
 from raysweep.clock import SimulatedClock
+from raysweep.entries import TrialInterrupted
 from raysweep.errors import RaysweepError
 from raysweep.jobs import Capabilities, JobView, Outcome
 from raysweep.reconcile import Adopt, Cancel, plan, reconcile
@@ -69,6 +72,15 @@ def test_jobs_without_an_owner_are_cancelled_each_with_the_reason():
         "abcd1234-0001-1": "trial 1 has a further attempt",
         "abcd1234-0007-1": "the ledger knows no trial with this key",
     } == reasons
+
+
+def test_a_job_that_its_trial_has_given_up_is_cancelled_and_not_kept_beside_a_further_attempt():
+    given_up = TrialInterrupted(at(1), 0, 1, None, "its job was cancelled by hand", is_job_over=True)
+    lost = replace(given_up, is_job_over=False)
+
+    made = [plan(state(proposed(0, attempt=1), one), [job(0)], is_over=False).actions for one in (given_up, lost)]
+
+    assert [(Cancel(job(0), "trial 0 goes on without it"),), (Adopt(job(0), 0),)] == made
 
 
 def test_at_the_end_nobody_goes_on_so_every_job_is_cancelled():
