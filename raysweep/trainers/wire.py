@@ -225,17 +225,14 @@ class WireTrainer:
             self._gate.discard("deployment", name)
 
     def _is_deployed(self, name: str, model: str, is_stopped: Callable[[], bool]) -> bool:
-        """Wait for a place and for the deployment; False where it was stopped.
-
-        Raises RaysweepError where it fails: a further try finds the job done, and does not pay for another.
-        """
+        """Wait for a place and for the deployment; False where it was stopped. Its failure is no end of its job."""
         if self._settings.azure is None:
             raise ConfigError(NOWHERE_TO_ANSWER)
         until_s = self._clock.monotonic_s() + DEPLOY_S
         while not is_stopped():
             found = self._gate.deploy(name, model)
             if found is not None and found.failure:
-                raise RaysweepError(f"deployment {name} of {model}: {found.failure}")  # its job is not over with it
+                raise RaysweepError(f"deployment {name} of {model}: {found.failure}")
             if found is not None and found.is_ready:
                 return True
             if self._clock.monotonic_s() > until_s:

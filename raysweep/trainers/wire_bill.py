@@ -50,10 +50,6 @@ class Bill:
         """By the share that was done; where nobody knows how far it has come, all of it."""
         return self.training_usd(epochs) if is_known else self.at_most_usd
 
-    def stopped_usd(self, so_far_usd: float, trained_tokens: int | None) -> float:
-        """Of a job that has ended badly, by its steps or by its host's own count, whichever is more."""
-        return max(so_far_usd, self.prices.usd(Usage(trained_tokens or 0)))
-
     def whole_usd(self, trained_tokens: int | None) -> float:
         """Of a job that has ended well; None: the host does not say what it has trained."""
         if not trained_tokens:

@@ -172,16 +172,16 @@ class WireJob:
         if job.has_succeeded:
             return self._complete(job)
         self._gate.release(job.id)
+        usd = self._size.stopped_usd(self._usd(), job.trained_tokens)
         if job.error_code or job.status == "failed":
             words = job.error or job.error_code or "the host does not say why"
             fault = fault_of_job(job.error_code, words)
             words = self._size.places.named(words, job.error_param) if fault is Fault.DATA else words
-            is_refused = fault is Fault.DATA and not self._curve.last_step  # before training
-            usd = 0.0 if is_refused else self._stopped_usd(job)
+            usd = 0.0 if fault is Fault.DATA and not self._curve.last_step else usd  # refused before training
             raise JobFailed(f"job {job.id} failed at its host: {words}", fault, usd)
         lost = self._curve.diverged()  # cancelled for it, by a watcher whom nobody heard any more
         words = f"{lost.words}: it has diverged, and was cancelled" if lost else f"{job.status} at the host"
-        raise JobFailed(f"job {job.id}: {words}", Fault.PARAMS if lost else Fault.HOST, self._stopped_usd(job))
+        raise JobFailed(f"job {job.id}: {words}", Fault.PARAMS if lost else Fault.HOST, usd)
 
     def _fill(self, job: HostedJob) -> None:
         """What the events left out, from the checkpoints and then from the result file."""
@@ -240,10 +240,6 @@ class WireJob:
         is_idle = self._status in bill.free_states if bill and is_made else not self._beginning.record.is_creating
         is_known = bool(epoch or self._curve.last_step or is_idle)
         return bill.so_far_usd(max(epoch, self._curve.epoch()), is_known=is_known) if bill else None
-
-    def _stopped_usd(self, job: HostedJob) -> float | None:
-        usd, bill = self._usd(), self._size.bill
-        return usd if usd is None or bill is None else bill.stopped_usd(usd, job.trained_tokens)
 
     def _said(self, call: Callable[[], Made]) -> Made:
         try:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from raysweep.cost import Usage
 from raysweep.trainers.wire_bill import Bill
 from raysweep.trainers.wire_data import Places
 
@@ -19,3 +20,9 @@ class Size:
     """What it costs; None: nothing."""
     places: Places = _NOWHERE
     """Where its rows stand in the user's files."""
+
+    def stopped_usd(self, so_far_usd: float | None, trained_tokens: int | None) -> float | None:
+        """Of a job that has ended badly, by its steps or by its host's own count, whichever is more; None: nothing."""
+        if self.bill is None or so_far_usd is None:
+            return so_far_usd
+        return max(so_far_usd, self.bill.prices.usd(Usage(trained_tokens or 0)))
