@@ -40,7 +40,7 @@ def settlements(
 
 def _usd(trial: TrialState, job: JobView, price: Price, at: datetime) -> float:
     """By the host's own count; a job that has ended well costs its scores too, for they may have been begun."""
-    if job.trained_tokens:
+    if job.trained_tokens and price(trial.params).trained_tokens:
         most = price(trial.params)
         scoring_usd = most.scoring_usd if job.has_succeeded else 0.0
         return ((most.usd or 0.0) - most.scoring_usd) * job.trained_tokens / most.trained_tokens + scoring_usd
