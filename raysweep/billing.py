@@ -34,7 +34,7 @@ def settlements(
             usd = sum(_usd(trial, job, price, at) for job in jobs)
             yield JobSettled(at, trial.number, trial.account.attempt, usd)
         elif not jobs and key in unseen:
-            usd = _seen(trial) if trial.job is None else _reserved(trial)  # one that it had was deleted there
+            usd = 0.0 if trial.job is None else _reserved(trial)  # none was ever made; one that was, was deleted there
             yield JobSettled(at, trial.number, trial.account.attempt, usd)
 
 

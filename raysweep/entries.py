@@ -12,6 +12,8 @@ DRIVER_DIED = "its driver died"
 """Why a session ended that wrote no end, and why its trials were left."""
 LEFT_RUNNING = "its job was left running"
 """Why a trial is interrupted whose sweep was interrupted with `on_interrupt: leave`."""
+FINISHED_FIRST = "its job had finished when it was to be cancelled"
+"""Why a trial is interrupted whose sweep was interrupted while a finished job's model was still to be scored."""
 ALL_ENDED = "all trials have ended"
 """The reason, or its beginning, of a sweep that ended because nothing was left to be tried."""
 SCHEMA_VERSION = 3

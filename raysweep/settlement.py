@@ -53,6 +53,15 @@ class Settlement:
         for settled in settlements(self.recorder.state, listed, unseen, self.price, self.clock.now()):
             self.recorder.record(settled)
 
+    def finished(self) -> frozenset[str]:
+        """The keys of jobs that have ended well, as far as the host says; none where it does not answer."""
+        try:
+            listed = tuple(self.trainer.jobs(self.sweep_id))
+        except RaysweepError as error:
+            _LOG.warning("%s: what has finished cannot be asked", error)
+            return frozenset()
+        return frozenset(job.key for job in listed if job.has_succeeded and not job.is_deployment)
+
     def end(self, *, is_left: bool, is_hurried: bool) -> tuple[str, ...]:
         """Nobody works on any trial any more: cancel every job, or leave those of unfinished trials running.
 

@@ -236,3 +236,29 @@ def test_a_job_whose_prune_its_driver_did_not_live_to_see_is_cancelled_at_once(s
 
     assert Outcome.PRUNED is found.state.trials[0].outcome
     assert [Status.CANCELLED] == looking.seen
+
+
+class Late(Finger):
+    """Presses Ctrl-C as soon as a job of the server has succeeded."""
+
+    def __init__(self, server):
+        super().__init__(Evaluated, -1)
+        self.server, self.is_done = server, False
+
+    def tick(self):
+        if not self.is_done and "succeeded" in statuses(self.server).values():
+            self.is_done = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_job_that_finished_before_ctrl_c_is_taken_up_and_not_paid_again(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--epoch-s", "0.3", faults={"jobs": [{"kind": "model_missing", "missing_s": 8}]})
+    export(monkeypatch, server)
+
+    stopped = interrupted(server, synthetic, Late(server), trials=1, early_stopping={"kind": "none"})
+    resumed = resume_sweep(stopped.folder, options=Options(runner=runner()))
+
+    assert stopped.state.trials[0].ended is None
+    assert Outcome.COMPLETED is resumed.state.trials[0].outcome
+    assert {0: "succeeded"} == statuses(server)
+    assert 1 == len(jobs(server))

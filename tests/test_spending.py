@@ -1,10 +1,12 @@
 """Spent and reserved never exceed the budget: by every entry, in any order of events, over any number of drivers."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted_sweep import SETTING
 from test_driver import evaluated, last, make_driver
 
 from raysweep.entries import (
@@ -26,6 +28,7 @@ from raysweep.tuning.purse import Means
 from raysweep.tuning.replay import replay
 from raysweep.tuning.report import Report
 from raysweep.tuning.turns import BUDGET_USED, PATIENCE_S
+from raysweep.views.pace import savings
 
 PRICE = 1.0
 
@@ -356,3 +359,18 @@ def test_spent_and_reserved_stay_within_the_budget_whatever_happens(seed, max_us
     proposed = [entry for entry in chance.entries if isinstance(entry, TrialProposed)]
     attempts = {(entry.trial, entry.attempt): entry.reserved_usd for entry in proposed}
     assert state.spending.spent <= sum(attempts.values()) + 1e-6
+
+
+def test_what_stopping_saved_is_reckoned_by_what_completed_trials_really_cost():
+    driver, entries, _ = make_driver(means=means(10.0), trials=2)
+    for trial, usd in ((0, 0.7), (1, 0.2)):
+        driver.suggest()
+        driver.report(trial, accepted())
+        driver.report(trial, progress(1.0, usd))
+    whole = evaluated(0.9, 2.0, is_final=True)
+    driver.report(0, replace(whole, progress=replace(whole.progress, usd=0.75)))
+    driver.stop_trial(1, Outcome.PRUNED, "poor")
+
+    saved = savings(fold(entries), SETTING)
+
+    assert saved.usd == pytest.approx(0.75 * PRICE - 0.2)

@@ -1,7 +1,7 @@
 """What the driver decides on each event of a sweep, and what it writes down; Ray is nowhere in here."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from raysweep import entries
@@ -149,17 +149,16 @@ class Driver:
         self.is_leaving = False
         self.stop(str(error))
 
-    def close(self) -> None:
-        """Write down the end of what still ran or was left, and of a sweep that broke: every actor is gone by now."""
+    def close(self, finished: Collection[str] = ()) -> None:
+        """Write down the end of what still ran, was left, or has `finished`, by its key; every actor is gone by now."""
         reason = self.end_reason or "the sweep ended"
         try:
-            for trial, state in self.recorder.state.trials.items():
-                if state.ended:
-                    continue
+            for trial, state in [(trial, one) for trial, one in self.recorder.state.trials.items() if not one.ended]:
                 if state.stopping:  # the disk was full when it was decided
                     self.end_trial(trial, state.stopping.outcome, state.stopping.reason)
-                elif self.is_leaving and state.may_have_job:
-                    self.interrupt_trial(trial, None, entries.LEFT_RUNNING, is_job_over=False)
+                elif state.may_have_job and (self.is_leaving or state.proposed.key in finished):
+                    why = entries.LEFT_RUNNING if self.is_leaving else entries.FINISHED_FIRST
+                    self.interrupt_trial(trial, None, why, is_job_over=False)
                 else:
                     self.end_trial(trial, Outcome.CANCELLED, reason)
             if self.error:

@@ -65,7 +65,7 @@ def savings(state: SweepState, setting: Setting) -> Savings:
     return Savings(
         trained_tokens=sum(trial.trained_tokens for trial in state.trials.values()),
         saved_tokens=saved,
-        usd=sum(_saved_usd(trial) for trial in state.trials.values() if trial.outcome is Outcome.PRUNED),
+        usd=_saved_usd(state),
         share=saved / full if full else None,
     )
 
@@ -107,6 +107,16 @@ def _saved(trial: TrialState, setting: Setting) -> int:
     return max(0, round(full) - trial.trained_tokens)
 
 
-def _saved_usd(trial: TrialState) -> float:
-    reserved, used = trial.proposed.reserved_usd, trial.account.last_usd
-    return 0.0 if reserved is None or used is None else max(0.0, reserved - used)
+def _saved_usd(state: SweepState) -> float:
+    """What the pruned trials would have cost, had they used as much of their reservations as the completed ones did."""
+    paid = {outcome: _paid(state, outcome) for outcome in (Outcome.COMPLETED, Outcome.PRUNED)}
+    reserved_usd, used_usd = (sum(usd) for usd in zip((0.0, 0.0), *paid[Outcome.COMPLETED], strict=True))
+    share = used_usd / reserved_usd if reserved_usd else 1.0
+    return sum(max(0.0, share * reserved - used) for reserved, used in paid[Outcome.PRUNED])
+
+
+def _paid(state: SweepState, outcome: Outcome) -> list[tuple[float, float]]:
+    """What was reserved for the last attempts of such trials, and what was used, where that is known."""
+    trials = [trial for trial in state.trials.values() if trial.outcome is outcome]
+    found = [(trial.proposed.reserved_usd, trial.account.last_usd) for trial in trials]
+    return [(reserved, used) for reserved, used in found if reserved is not None and used is not None]

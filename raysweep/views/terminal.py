@@ -9,6 +9,7 @@ from rich.text import Text
 from raysweep.clock import Clock
 from raysweep.encoding import encode
 from raysweep.entries import (
+    FINISHED_FIRST,
     LEFT_RUNNING,
     Entry,
     FinalScored,
@@ -165,7 +166,7 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
 
 
 def _interrupted_line(entry: TrialInterrupted) -> str:
-    if entry.reason == LEFT_RUNNING:
+    if entry.reason in (LEFT_RUNNING, FINISHED_FIRST):
         return f"trial {entry.trial} has not ended: {entry.reason}"
     if entry.fault is None:
         return f"trial {entry.trial} goes on; its attempt {entry.attempt} was left: {one_line(entry.reason)}"
