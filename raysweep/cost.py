@@ -1,7 +1,7 @@
 """What hosts charge: a table whose rows have a date and a source, what the settings know better, and bills by both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -91,23 +91,49 @@ def prices_of(
     A model made by a fine-tune (`ft:BASE:...`) costs what its base does. None for a host that is not paid where
     nothing was given. Raises ConfigError where a number that is `needed` at a paid host is known to nobody.
     """
-    told = {name: value for name in NAMES if (value := given.get(name)) is not None}
+    told = _told(given)
     if not is_paid:
         free = dict.fromkeys(NAMES, 0.0)
         return Prices(**{**free, **told}, words=_words(told, ())) if told else None
     rows = [row for row in table() if row.fits(host, _base(model), tier)]
-    known = {name: row.prices[name] for row in reversed(rows) for name in row.prices}
-    found = {**known, **told}
-    missing = [name for name in needed if name not in found]
+    missing = _missing(needed, told, rows)
     if missing:
         raise _unknown(host, model, missing)
-    used = [row for row in rows if row.prices.keys() - told.keys()]
-    return Prices(**{name: found.get(name, 0.0) for name in NAMES}, words=_words(told, used))
+    return _prices(told, rows)
+
+
+def rehearsed_prices_of(
+    host: str, model: str, *, tier: str = "", given: Mapping[str, float | None], needed: Sequence[str] = NAMES
+) -> Prices:
+    """As `prices_of` a paid host, for a rehearsal: what nobody knows counts as nothing, and the words say so."""
+    told = _told(given)
+    rows = [row for row in table() if row.fits(host, _base(model), tier)]
+    missing = _missing(needed, told, rows)
+    found = _prices(told, rows)
+    if not missing:
+        return found
+    unknown = f"{', '.join(missing)}: nobody knows what {model} costs at {host}, so it is rehearsed as nothing; "
+    return replace(found, words=(*found.words, f"{unknown}{' '.join(f'{setting_of(one)}=…' for one in missing)}"))
 
 
 def setting_of(name: str) -> str:
     """The setting that gives a price."""
     return f"{GIVEN}.{name}_usd_per_{'hour' if name == 'hosting' else 'million'}"
+
+
+def _told(given: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name in NAMES if (value := given.get(name)) is not None}
+
+
+def _missing(needed: Sequence[str], told: Mapping[str, float], rows: Sequence[Row]) -> list[str]:
+    return [name for name in needed if name not in told and not any(name in row.prices for row in rows)]
+
+
+def _prices(told: Mapping[str, float], rows: Sequence[Row]) -> Prices:
+    """Each number as it was given, else as the first row has it, else nothing."""
+    found = {**{name: row.prices[name] for row in reversed(rows) for name in row.prices}, **told}
+    used = [row for row in rows if row.prices.keys() - told.keys()]
+    return Prices(**{name: found.get(name, 0.0) for name in NAMES}, words=_words(told, used))
 
 
 def _words(told: Mapping[str, float], rows: Sequence[Row]) -> tuple[str, ...]:

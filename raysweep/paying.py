@@ -15,7 +15,7 @@ def with_budget(ready: Ready, *, is_confirmed: bool = False) -> Ready:
     """The same sweep, fit to spend. A plan that was confirmed is its own budget: what it costs at worst.
 
     Raises ConfigError where something costs money and nobody said how much may be spent, where the budget is below
-    one job, or where a paid host's price is known to nobody.
+    one job, or where a paid host's price is known to nobody. A rehearsal needs no budget: nothing is paid.
     """
     if not ready.capabilities.is_paid:
         return ready
@@ -25,6 +25,8 @@ def with_budget(ready: Ready, *, is_confirmed: bool = False) -> Ready:
     max_usd = ready.config.budget.max_usd
     if max_usd is None:
         if not is_confirmed:
+            if ready.is_rehearsal:
+                return ready
             raise ConfigError(_unbounded(forecast))
         budget = BudgetSection(max_usd=math.ceil(forecast.worst.usd * 100) / 100)
         return replace(ready, config=ready.config.model_copy(update={"budget": budget}))
@@ -46,6 +48,8 @@ def refuse_poor(ready: Ready, state: SweepState, n_trials: int) -> None:
         return
     spending, max_usd = state.spending, ready.config.budget.max_usd
     if max_usd is None:
+        if ready.is_rehearsal:
+            return
         raise ConfigError(_unbounded(forecast))
     words = f"{spending.spent:.2f} USD are spent and {spending.reserved:.2f} reserved"
     if not spending.fits(0.0, max_usd):

@@ -22,12 +22,18 @@ def plan(config: SweepConfig) -> Iterator[str]:
     yield from _table(forecast)
     yield from _how(config, forecast)
     yield from ready.facts_words(RealClock().now())
+    if config.rehearsal_words:
+        yield f"[bold yellow]{escape(config.rehearsal_words)}[/bold yellow]"
     if not forecast.is_paid:
+        yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
         yield "it costs nothing but the machine's time"
         return
     if forecast.final_usd:
         yield f"scoring the best on the test split: up to {money(forecast.final_usd)} USD, part of both sums"
     yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
+    if config.rehearsal_words and config.budget.max_usd is None:
+        yield "no budget: the rehearsal starts all the same; at the host itself, budget.max_usd=… or --yes is wanted"
+        return
     yield _verdict(config.budget.max_usd, forecast)
 
 

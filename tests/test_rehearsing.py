@@ -13,11 +13,15 @@ from wire_toys import runner
 
 from raysweep import environment, results
 from raysweep.arguments import add_config, config_of
+from raysweep.checking import findings
 from raysweep.clock import RealClock
 from raysweep.config.load import load_config, parse
 from raysweep.errors import ConfigError, SweepFolderError
+from raysweep.forecast import Forecaster
 from raysweep.hosting import rows
 from raysweep.jobs import Outcome
+from raysweep.paying import with_budget
+from raysweep.planning import plan
 from raysweep.preflight import make_ready
 from raysweep.rehearsing import rehearsed, staged
 from raysweep.steering import reconcile_run
@@ -171,3 +175,48 @@ def wait_for(is_so, timeout_s=30.0):
     while not is_so():
         assert time.monotonic() < until_s
         time.sleep(0.05)
+
+
+def test_a_rehearsal_counts_by_the_prices_of_its_host_and_ends_by_the_budget(settings, tmp_path):
+    settings |= {"trials": 6, "budget": {"max_usd": 0.1}, "concurrency": 1}
+    settings["final"] = {"test": False, "baseline": False}
+    each = Forecaster(make_ready(parse(settings, "test")), 6).forecast().dearest
+    settings["budget"] = {"max_usd": 2.5 * each.usd}
+
+    found = run_sweep(parse(settings, "test"), Options(folder=tmp_path / "run", runner=runner()))
+
+    assert any("training 5 USD a million tokens" in line for line in each.prices)
+    assert found.state.ended.reason.startswith("the budget is used up: trial")
+    assert 0 < found.state.spending.spent <= 2.5 * each.usd
+
+
+def test_a_rehearsal_with_too_little_money_for_one_job_is_refused_and_one_without_a_budget_starts(settings):
+    poor, free = settings | {"budget": {"max_usd": 1e-6}}, settings | {"budget": {}}
+
+    with pytest.raises(ConfigError, match="is below one job"):
+        with_budget(make_ready(parse(poor, "test")))
+    assert with_budget(make_ready(parse(free, "test"))).config.budget.max_usd is None
+
+
+def test_the_plan_of_a_rehearsal_shows_what_its_host_would_charge(settings):
+    text = "\n".join(plan(parse(settings | {"budget": {}}, "test")))
+
+    assert "OpenAI's pricing page" in text
+    assert "no money is paid" in text
+    assert "it costs nothing" not in text
+
+
+def test_a_rehearsed_host_whose_prices_nobody_knows_costs_nothing_and_the_plan_says_so(settings):
+    settings["trainer"] |= {"host": "azure", "score": "finalists"}
+    settings |= {"objective": {"metric": "val_loss"}, "final": {"test": False, "baseline": False}, "budget": {}}
+
+    text = "\n".join(plan(parse(settings, "test")))
+
+    assert "training: nobody knows what gpt-4.1-mini-2025-04-14 costs at azure, so it is rehearsed as nothing" in text
+    assert "it costs nothing but the machine's time" in text
+
+
+def test_the_check_of_a_rehearsal_wants_no_key(settings):
+    text = "\n".join(findings(parse(settings | {"budget": {}}, "test")))
+
+    assert "ready" in text

@@ -23,6 +23,7 @@ from raysweep.config.sections import (
     TaskSection,
     Threshold,
 )
+from raysweep.config.wire import WireTrainer
 from raysweep.dimensions import ParamValue, SpaceError
 from raysweep.goal import Goal
 from raysweep.scoring import METRICS
@@ -119,6 +120,11 @@ class SweepConfig(Section):
         """Given points, lists as tuples."""
         given = () if isinstance(self.search, GridSearch) else self.search.points
         return tuple(given)
+
+    @property
+    def rehearsal_words(self) -> str:
+        """What everybody who looks at a rehearsal has to know; empty where it is none."""
+        return self.trainer.rehearsal_words if isinstance(self.trainer, WireTrainer) else ""
 
     @property
     def goal(self) -> Goal:

@@ -137,7 +137,20 @@ class WireTrainer(Section):
     rehearsal: RehearsalSection | None = None
     """Where it is given, no host is asked: the sweep starts a server of our own that speaks the host's dialect."""
     prices: PricesSection = PricesSection()
-    """What the host charges. At our own server nothing, unless prices are given: a rehearsal of a budget."""
+    """What the host charges. A rehearsal counts by them too, though nothing is paid; our own server charges nothing."""
+
+    @property
+    def rehearsal_words(self) -> str:
+        """What everybody who looks at a rehearsal has to know; empty where it is none."""
+        if self.rehearsal is None:
+            return ""
+        how = (
+            "curves by formula (synthetic engine)"
+            if self.rehearsal.engine == "synthetic"
+            else "real LoRA of a small model"
+        )
+        host = "a paid host" if self.host == "raysweep" else self.host
+        return f"A rehearsal: at raysweep's own server, {how}; no money is paid; scores mean nothing for {host}."
 
     @model_validator(mode="after")
     def _check_urls(self) -> Self:

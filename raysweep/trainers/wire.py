@@ -73,7 +73,7 @@ class WireTrainer:
             final_metrics=labels if self._is_scored else frozenset(),
             evaluates_anywhere=False,
             cpus=CPUS,
-            is_paid=self._dialect.is_paid or any(self._settings.prices.given.values()),
+            is_paid=self._costs.is_paid,
             has_host=True,
             listing_lag_s=self._dialect.lag_s,
             concurrency=limits.running,
@@ -84,6 +84,8 @@ class WireTrainer:
     def prepare(self, data: Splits) -> DataRefs:
         """Refuse what the host would: rows, key, base model. Files are uploaded with the first job that wants them."""
         check_rows(data.train, data.validation)
+        if self._settings.rehearsal and self._settings.base_url is None:  # its server does not run: nobody to ask
+            return DataRefs(data.fingerprint, data)
         try:
             model = self._gate.model(self._settings.model)
             self._gate.deployments()  # whoever may not make any learns so before jobs are paid

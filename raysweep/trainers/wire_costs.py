@@ -3,11 +3,11 @@
 import math
 
 from raysweep.config import WireTrainer as Settings
-from raysweep.cost import NAMES, Prices, Usage, prices_of
+from raysweep.cost import NAMES, Prices, Usage, prices_of, rehearsed_prices_of
 from raysweep.dataset import Splits
 from raysweep.jobs import Estimate, JobSpec
 from raysweep.task import Prompt, Task
-from raysweep.trainers.dialects import Dialect
+from raysweep.trainers.dialects import DIALECTS, Dialect
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_bill import Bill, most_scoring, most_training_tokens
 
@@ -39,7 +39,8 @@ class Costs:
         duration_s = self._duration_s(spec, len(splits.train))
         bill = self.bill(spec, splits)
         if bill is None:
-            return Estimate(tokens, None, duration_s=duration_s)
+            prices = self._prices(str(spec.params["model"]))
+            return Estimate(tokens, None, duration_s=duration_s, prices=prices.words if prices else ())
         final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) if self._can_answer else 0.0
         scoring_usd = bill.prices.usd(bill.scoring)
         return Estimate(tokens, bill.at_most_usd, scoring_usd, final_usd, duration_s, bill.prices.words)
@@ -55,19 +56,27 @@ class Costs:
         return Bill(prices, tokens, spec.evaluate_at[-1], scoring, self._dialect.waiting_states)
 
     @property
+    def is_paid(self) -> bool:
+        """Whether jobs may cost money, or are rehearsed as if they did."""
+        return self._dialect.is_paid or self._is_rehearsed or any(self._settings.prices.given.values())
+
+    @property
+    def _is_rehearsed(self) -> bool:
+        """Whether a paid host is: its prices count, though nothing is paid."""
+        return self._settings.rehearsal is not None and DIALECTS[self._settings.host].is_paid
+
+    @property
     def _can_answer(self) -> bool:
         """Whether a tuned model can be asked: where it must be deployed, somebody has to say where."""
         return not self._dialect.needs_deployment or self._settings.azure is not None
 
     def _prices(self, model: str) -> Prices | None:
-        return prices_of(
-            self._dialect.name,
-            model,
-            tier=self._settings.azure.sku if self._settings.azure else FREE_TIER,
-            given=self._settings.prices.given,
-            is_paid=self._dialect.is_paid,
-            needed=NAMES if self._can_answer else ("training",),
-        )
+        host, given = self._dialect.name, self._settings.prices.given
+        tier = self._settings.azure.sku if self._settings.azure else FREE_TIER
+        needed = NAMES if self._can_answer else ("training",)
+        if self._is_rehearsed:
+            return rehearsed_prices_of(host, model, tier=tier, given=given, needed=needed)
+        return prices_of(host, model, tier=tier, given=given, is_paid=self._dialect.is_paid, needed=needed)
 
     def _tokens(self, splits: Splits, prompt: Prompt) -> int:
         key = (splits.fingerprint, prompt)
