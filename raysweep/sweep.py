@@ -130,6 +130,7 @@ def _drive_ready(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -
             ready.config.retries.attempts,
             where,
             ready.config.budget.max_usd,
+            ready.config.rehearsal_words,
         )
         shown = [options.make_view(setting)] if options.make_view else []
         with open_() as ledger:

@@ -1,14 +1,18 @@
 """Sweeps at a server that they start for themselves: no host is asked, and the server is there when they go on."""
 
 import argparse
+import io
 import json
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from html import escape
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from wire_toys import runner
 
 from raysweep import environment, results
@@ -24,9 +28,11 @@ from raysweep.paying import with_budget
 from raysweep.planning import plan
 from raysweep.preflight import make_ready
 from raysweep.rehearsing import rehearsed, staged
+from raysweep.report.command import report_end
 from raysweep.steering import reconcile_run
 from raysweep.sweep import Options, resume_sweep, run_sweep
 from raysweep.trainers.dialects import NOWHERE, dialect_of
+from raysweep.views.terminal import make_view
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -175,6 +181,34 @@ def wait_for(is_so, timeout_s=30.0):
     while not is_so():
         assert time.monotonic() < until_s
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("engine", "how"), [("synthetic", "curves by formula"), ("lora", "real LoRA")])
+def test_a_rehearsal_is_called_one_with_its_engine_and_host(settings, engine, how):
+    settings["trainer"] |= {"rehearsal": {"engine": engine}}
+
+    words = parse(settings, "test").rehearsal_words
+
+    assert words.startswith("A rehearsal: at raysweep's own server, " + how)
+    assert words.endswith("no money is paid; scores mean nothing for openai.")
+    del settings["trainer"]["rehearsal"]
+    assert "" == parse(settings, "test").rehearsal_words
+
+
+def test_the_terminal_and_the_report_of_a_rehearsal_say_what_it_is(settings, tmp_path):
+    printed = io.StringIO()
+    console = Console(file=printed, width=200)
+    view = partial(make_view, "plain", clock=RealClock(), console=console)
+    options = Options(folder=tmp_path / "run", runner=runner(), make_view=lambda setting: view(setting=setting))
+
+    config = parse(settings | {"trials": 1}, "test")
+    found = run_sweep(config, options)
+    report_end(found.folder, say=None)
+
+    assert 2 == printed.getvalue().count("A rehearsal: at raysweep's own server")
+    assert f"\n> {config.rehearsal_words}\n" in (found.folder / "findings.md").read_text(encoding="utf-8")
+    page = (found.folder / "report.html").read_text(encoding="utf-8")
+    assert f'<p class="notice">{escape(config.rehearsal_words)}</p>' in page
 
 
 def test_a_rehearsal_counts_by_the_prices_of_its_host_and_ends_by_the_budget(settings, tmp_path):

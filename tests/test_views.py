@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -90,6 +91,13 @@ def test_a_frame_fits_the_terminal(width, height, trials, before):
 
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
+
+
+def test_a_frame_with_a_notice_shows_it_and_still_fits():
+    text = text_of(frame(live(8, 4), replace(SETTING, notice="A rehearsal: no money is paid"), at(15), 100, 24), 100)
+
+    assert "A rehearsal: no money is paid" in text
+    assert len(text.splitlines()) < 24
 
 
 def test_a_frame_before_the_first_entry_is_a_word():

@@ -45,6 +45,7 @@ def record_of(found: results.Results) -> Record:
         metrics=_metrics(found.state),
         params=_params(found.state, trials, config),
         sweep=_facts(folder, found.state, config),
+        notice=config.rehearsal_words if config else "",
         notes=() if config else ("config.yaml is gone or was changed: rungs and ranges are not shown",),
     )
 

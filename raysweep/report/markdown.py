@@ -18,7 +18,10 @@ def markdown(findings: Findings, pictures: Sequence[Picture]) -> str:
 
 def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
     record = findings.record
-    yield from (f"# {record.title}", "", f"**{findings.winner}**", "")
+    yield from (f"# {record.title}", "")
+    if record.notice:
+        yield from (f"> {record.notice}", "")
+    yield from (f"**{findings.winner}**", "")
     if findings.winner_params:
         yield ", ".join(f"{name} = {value}" for name, value in findings.winner_params.items())
         yield ""

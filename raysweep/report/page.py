@@ -42,7 +42,8 @@ def _asset(name: str) -> str:
 def _first(findings: Findings) -> Iterator[str]:
     record = findings.record
     sweep = f" · sweep {escape(record.sweep.sweep_id)}" if record.sweep else ""
-    yield f'<header>\n<h1>{escape(record.title)}{sweep}</h1>\n<p class="winner">{escape(findings.winner)}</p>'
+    notice = f'\n<p class="notice">{escape(record.notice)}</p>' if record.notice else ""
+    yield f'<header>\n<h1>{escape(record.title)}{sweep}</h1>{notice}\n<p class="winner">{escape(findings.winner)}</p>'
     if findings.winner_params:
         chips = (
             f"<li><span>{escape(name)}</span> {escape(value)}</li>" for name, value in findings.winner_params.items()

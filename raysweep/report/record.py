@@ -114,6 +114,8 @@ class Record:
     """The winner's."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how the table was read."""
+    notice: str = ""
+    """What a reader has to know first; empty for most."""
 
     @property
     def is_running(self) -> bool:

@@ -31,11 +31,12 @@ def frame(state: SweepState, setting: Setting, now: datetime, width: int, height
     """
     if state.started is None:
         return Text("waiting for the sweep to start", style="dim")
-    room = height - HEAD_LINES
+    notice = [Text(setting.notice, style="bold yellow", no_wrap=True, overflow="ellipsis")] if setting.notice else []
+    room = height - HEAD_LINES - len(notice)
     waits = _waits(state, now, width)[: max(1, room // 4)]
     rows = [*_rows(state, setting, width, room - len(waits)), *waits]
     head = _head(state.started, state, setting, now, width)
-    return Group(*head, Text(), *rows, *_last_ended(state, width, room - len(rows)))
+    return Group(*head, *notice, Text(), *rows, *_last_ended(state, width, room - len(rows)))
 
 
 def _waits(state: SweepState, now: datetime, width: int) -> list[Text]:

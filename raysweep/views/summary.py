@@ -33,7 +33,7 @@ def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
     """All that a person wants to know at the end of a sweep, or of a part of it."""
     if state.started is None:
         return Text("nothing was run")
-    parts: list[RenderableType] = [Text(), *_head(state), Text()]
+    parts: list[RenderableType] = [Text(), *_head(state), *_notice(setting), Text()]
     if state.best:
         parts += [*_best(state, state.best, width), Text(), *_top(state, setting, width), Text()]
     else:
@@ -54,6 +54,11 @@ def _head(state: SweepState) -> Iterator[RenderableType]:
         yield text
         text = Text(one_line(state.ended.reason), style="dim")
     yield text
+
+
+def _notice(setting: Setting) -> Iterator[RenderableType]:
+    if setting.notice:
+        yield Text(setting.notice, style="bold yellow")
 
 
 def _best(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:

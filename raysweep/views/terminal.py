@@ -107,8 +107,10 @@ class LinesView:
                 self._print(trial_line(entry, state))
             case SweepStarted() if not self._is_quiet:
                 self._print(_start_line(entry, self._setting))
+                self._print_notice()
             case SweepResumed() if not self._is_quiet:
                 self._print(_resume_line(state, self._setting))
+                self._print_notice()
             case TrialInterrupted() if not self._is_quiet or entry.fault:
                 self._print(_interrupted_line(entry))
             case FinalScored() if not self._is_quiet:
@@ -125,6 +127,10 @@ class LinesView:
         if not self._is_closed:
             self._is_closed = True
             self._console.print(summary(state, self._setting, self._console.width))
+
+    def _print_notice(self) -> None:
+        if self._setting.notice:
+            self._print(self._setting.notice)
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)

@@ -31,6 +31,8 @@ class Setting:
     """Where the trials run, in a few words."""
     max_usd: float | None = None
     """What the sweep may spend; None: no limit, or nothing costs anything."""
+    notice: str = ""
+    """What everybody who looks at the sweep has to know; empty for most."""
 
 
 class View(Protocol):
