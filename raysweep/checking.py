@@ -40,8 +40,13 @@ def findings(config: SweepConfig) -> Iterator[str]:
     yield f"[bold]rungs[/bold] at epochs {rungs}; evaluations at {', '.join(f'{point:g}' for point in points)}"
     money = "" if estimate.usd is None else f", {estimate.usd:.2f} USD each"
     yield f"[bold]at most[/bold] {tokens:,} training tokens a trial of the default params{money}"
+    if ready.is_rehearsal:
+        yield f"[bold yellow]{escape(config.rehearsal_words)}[/bold yellow]"
+        yield from (f"[bold]prices[/bold] {escape(line)}" for line in estimate.prices)
     yield from ready.facts_words(RealClock().now())
     yield from _preview(ready, default)
+    if config.budget.max_usd is None:
+        with_budget(ready)  # last: the rest is worth seeing before anybody says what may be spent
     yield "[green]ready[/green]: nothing was run"
 
 

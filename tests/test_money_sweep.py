@@ -1,10 +1,12 @@
 """A budgeted sweep against the local server over real HTTP, from refusal to resume with a larger budget."""
 
 import pytest
+import yaml
 from openai import OpenAI
 from wire_toys import KEY_ENV, MODEL
 
 from raysweep import ledger
+from raysweep.cli import main
 from raysweep.config import WireTrainer
 from raysweep.config.load import parse
 from raysweep.entries import FinalScored, JobSettled, TrialEnded, TrialProposed
@@ -125,6 +127,19 @@ def test_nothing_is_asked_of_a_host_before_there_is_money_for_one_job(paid, tmp_
         run(paid, budget=budget)
 
     assert not (tmp_path / "runs").exists()
+
+
+def test_check_of_a_paid_sweep_without_a_budget_ends_as_the_sweep_would(paid, tmp_path, capsys):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(paid), encoding="utf-8")
+
+    assert 2 == main(["check", str(path)])
+    printed = capsys.readouterr()
+    assert "budget.max_usd: missing, and a job costs up to" in printed.err
+    assert "raysweep tune … --yes" in printed.err
+    assert "train: " in printed.out
+    assert "nothing was run" not in printed.out
+    assert 0 == main(["check", str(path), "budget.max_usd=20"])
 
 
 def test_a_confirmed_plan_is_its_own_budget(paid):
