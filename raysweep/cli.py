@@ -165,7 +165,7 @@ def _plan(arguments: Sequence[str]) -> int:
 
 
 def _probe(arguments: Sequence[str]) -> int:
-    """Measure by two tiny jobs how a host behaves, for later sweeps to use; leaves nothing behind."""
+    """Measure by two tiny jobs how a host behaves, for later sweeps; their records may stay, files and model do not."""
     from raysweep.probing import probe
 
     probe(*host_of(command_parser("probe", _probe), arguments), say=print)

@@ -1,4 +1,4 @@
-"""`raysweep probe`: two tiny jobs at a host, what they taught, and nothing left behind."""
+"""`raysweep probe`: two tiny jobs at a host, what they taught, and no more left there than the host keeps."""
 
 import math
 import secrets
@@ -54,7 +54,7 @@ class Tiny:
 def probe(
     config: SweepConfig, max_usd: float | None, *, say: Callable[[str], None], clock: Clock | None = None
 ) -> Measured:
-    """Measure the config's host, write the facts down, and take back all that was made there.
+    """Measure the config's host, write the facts down, and take back what the host lets go of.
 
     Raises InputError before anything is spent, RaysweepError for a host that did not play along; then nothing is
     written. On a signal too, jobs are cancelled and what was made is deleted; then KeyboardInterrupt is raised.
