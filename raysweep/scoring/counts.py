@@ -80,11 +80,13 @@ def _seen_recalls(counts: Floats) -> Floats:
 
 
 def _n_predicted(counts: Floats, _: Floats) -> Floats:
-    return (counts[..., :-1].sum(axis=-2) > 0).sum(axis=-1).astype(np.float64)
+    n: Floats = (counts[..., :-1].sum(axis=-2) > 0).sum(axis=-1).astype(np.float64)
+    return n
 
 
 def _coverage(counts: Floats, _: Floats) -> Floats:
-    return 1 - counts[..., -1].sum(axis=-1) / counts.sum(axis=(-1, -2))
+    share: Floats = 1 - counts[..., -1].sum(axis=-1) / counts.sum(axis=(-1, -2))
+    return share
 
 
 def _answered(counts: Floats, values: Floats) -> Floats:
