@@ -185,7 +185,7 @@ class FinalScored:
 
     at: datetime
     name: str
-    """`best` or `tfidf`."""
+    """`best`, or a baseline: `majority`, `ridge` or `tfidf`."""
     trial: int | None
     split: str
     metrics: Mapping[str, float | None]

@@ -128,6 +128,7 @@ class Session:
     def _score_finals(self, driver: Driver) -> tuple[str, ...]:
         finals = Finals(
             self.ready,
+            self.folder,
             self.recorder,
             self.clock,
             predict=lambda model: self._predict(driver, model),

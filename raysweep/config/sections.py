@@ -221,4 +221,4 @@ class FinalSection(Section):
     test: bool = True
     """Whether the best completed trial is scored on the test split."""
     baseline: bool = True
-    """Whether TF-IDF and logistic regression are scored beside it."""
+    """Whether the commonest label and models on TF-IDF are scored beside it."""

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from raysweep.baseline import WORDS as BASELINES
 from raysweep.report.advice import advice
 from raysweep.report.answers import Answer, answers
 from raysweep.report.importance import Importance, importance
@@ -13,7 +14,6 @@ from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
 from raysweep.views.words import about, metric, money, tokens
 
-BASELINES: Mapping[str, str] = {"tfidf": "TF-IDF and logistic regression"}
 SPLITS: Mapping[str, str] = {"val": "validation", "test": "test"}
 
 
@@ -122,10 +122,15 @@ def _finals(record: Record, finals: tuple[FinalScore, ...]) -> Iterator[str]:
         value = final.metrics.get(f"{final.split}_{bare}")
         if value is None:
             continue
-        who = BASELINES.get(final.name, final.name) if final.trial is None else f"Trial {final.trial}"
+        who = _baseline(final.name) if final.trial is None else f"Trial {final.trial}"
         split = SPLITS.get(final.split, final.split)
         unseen = ", which ranked no trial" if final.split == "test" and final.trial is not None else ""
         yield f"{who} on the {split} split{unseen}: {bare} {metric(bare, value)}."
+
+
+def _baseline(name: str) -> str:
+    words = BASELINES.get(name, name)
+    return words[:1].upper() + words[1:]
 
 
 def _lead(record: Record) -> Iterator[str]:

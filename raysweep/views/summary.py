@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.baseline import WORDS as BASELINES
 from raysweep.frames import metric_names
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
@@ -25,7 +26,7 @@ TOP = 5
 REASONS = 4
 """So many different reasons an outcome are told apart."""
 
-_BASELINES: Mapping[str, str] = MappingProxyType({"tfidf": "TF-IDF"})
+_BASELINES: Mapping[str, str] = MappingProxyType({"majority": "majority", "ridge": "ridge", "tfidf": "TF-IDF"})
 _SPLITS: Mapping[str, str] = MappingProxyType({"val": "validation"})
 
 
@@ -79,8 +80,10 @@ def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[R
     styles = ["green" if place == 0 else "" for place in range(len(rows))]
     key = Column("scores", tuple(scores), "left")
     yield from chain(*blocks(key, metric_columns(rows, tuple(names), goal), width, styles))
-    if any(final.name == "tfidf" for final in state.finals):
-        yield Text("TF-IDF: TF-IDF + logistic regression, trained on the same rows", style="dim")
+    names = dict.fromkeys(final.name for final in state.finals if final.name in BASELINES)
+    told = "; ".join(f"{_BASELINES[name]}: {BASELINES[name]}" for name in names)
+    if told:
+        yield Text(f"{told}; of the same training rows", style="dim")
 
 
 def _scores(state: SweepState, best: TrialState) -> dict[str, Mapping[str, float | None]]:

@@ -1,0 +1,121 @@
+"""Predictions that a sweep keeps: what comes back, and when they are made."""
+
+import pytest
+from inline_runner import InlineRunner
+from pyarrow import parquet
+
+from raysweep import predictions, results
+from raysweep.baseline import MAJORITY
+from raysweep.config.load import parse
+from raysweep.entries import FinalScored
+from raysweep.errors import DiskError, SweepFolderError
+from raysweep.predictions import Kept, Place
+from raysweep.scoring import Prediction, score
+from raysweep.sweep import Options, resume_sweep, run_sweep
+from raysweep.task import Task, TaskKind
+
+STARS = Task(TaskKind.RATING, ("1", "2", "5"))
+SAID = (
+    Prediction((0.2, 0.3, 0.5), text="5"),
+    Prediction(None, value=1.75),
+    Prediction(None, text="no idea"),
+)
+PLACE = Place("best", 7, "test")
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@pytest.fixture
+def swept(synthetic, tmp_path):
+    """A whole sweep of the synthetic trainer."""
+    return run_sweep(parse(synthetic, "test"), Options(folder=tmp_path / "run", runner=InlineRunner()))
+
+
+def test_whatever_a_model_says_comes_back_as_it_was(tmp_path):
+    kept = Kept(STARS, ("5", "1", "2"), SAID)
+
+    predictions.keep(tmp_path, PLACE, kept)
+
+    assert predictions.find(tmp_path, PLACE) == kept
+    assert predictions.find(tmp_path, PLACE).answers.predicted.tolist() == kept.answers.predicted.tolist() == [2, 1, -1]
+    assert (tmp_path / "predictions" / "best_trial_0007_test.parquet").is_file()
+    assert predictions.find(tmp_path, Place("best", 8, "test")) is None
+
+
+def test_a_file_that_is_none_is_refused_by_its_name(tmp_path):
+    predictions.keep(tmp_path, PLACE, Kept(STARS, ("5", "1", "2"), SAID))
+    PLACE.path(tmp_path).write_bytes(b"PAR1")
+
+    with pytest.raises(SweepFolderError, match=r"best_trial_0007_test\.parquet: not predictions"):
+        predictions.find(tmp_path, PLACE)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "predictions").write_text("")
+
+    with pytest.raises(DiskError, match="cannot be written"):
+        predictions.keep(tmp_path, PLACE, Kept(STARS, ("5", "1", "2"), SAID))
+
+
+def test_what_is_kept_of_a_sweep_gives_the_scores_of_its_ledger(swept):
+    finals = swept.finals
+
+    places = [Place(final.name, final.trial, final.split) for final in finals]
+    kept = [predictions.find(swept.folder, place) for place in places]
+
+    assert {"best", "majority", "ridge", "tfidf"} == {place.name for place in places}
+    for final, one in zip(finals, kept, strict=True):
+        scores = score(one.task, one.labels, one.predictions)
+        assert final.metrics == {f"{final.split}_{name}": value for name, value in scores.items()}
+
+
+def test_no_text_of_a_row_is_kept(swept, reviews_csv):
+    texts = [line.rpartition(",")[0].encode() for line in reviews_csv.read_text().splitlines()[1:]]
+
+    files = sorted((swept.folder / "predictions").iterdir())
+
+    assert 7 == len(files)
+    for path in files:
+        table = parquet.read_table(path)
+        assert ["row", "label", "probabilities", "value", "text"] == table.column_names
+        assert {None} == set(table.column("text").to_pylist())
+        assert not any(text in path.read_bytes() for text in texts)
+
+
+def test_what_is_scored_is_not_scored_again_when_the_sweep_goes_on(swept):
+    before = {path: path.stat().st_mtime_ns for path in (swept.folder / "predictions").iterdir()}
+    best = swept.best.number
+
+    found = resume_sweep(swept.folder, ["trials=5"], Options(runner=InlineRunner()))
+
+    names = [path.name for path, then in before.items() if path.stat().st_mtime_ns != then]
+    assert [] == names
+    assert 5 == len(found.trials)
+    assert Place("best", best, "test").path(swept.folder).is_file()
+
+
+class Saboteur:
+    """A view that takes the place of the predictions' folder before anything is scored."""
+
+    def __init__(self, setting):
+        self.folder = setting.folder
+
+    def show(self, entry, state):
+        (self.folder / "predictions").touch()
+
+    def tick(self):
+        return None
+
+    def close(self, state):
+        return None
+
+
+def test_scores_are_recorded_and_the_loss_is_told_where_predictions_cannot_be_kept(synthetic, tmp_path):
+    options = Options(folder=tmp_path / "run", runner=InlineRunner(), make_view=Saboteur)
+
+    found = run_sweep(parse(synthetic, "test"), options)
+
+    assert {"best", MAJORITY} <= {final.name for final in found.finals if isinstance(final, FinalScored)}
+    assert "best_trial_" in found.state.ended.reason
+    assert "cannot be written" in found.state.ended.reason
+    assert found.state == results.load(found.folder).state
