@@ -11,7 +11,7 @@ MAJORITY, RIDGE, TFIDF = "majority", "ridge", "tfidf"
 
 WORDS: Mapping[str, str] = MappingProxyType(
     {
-        MAJORITY: "always the commonest label",
+        MAJORITY: "the commonest label",
         RIDGE: "TF-IDF and ridge regression",
         TFIDF: "TF-IDF and logistic regression",
     }

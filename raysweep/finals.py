@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from raysweep import baseline, predictions
+from raysweep import baseline, certainty, predictions
 from raysweep.clock import Clock
 from raysweep.entries import FinalReserved, FinalScored
 from raysweep.errors import RaysweepError
@@ -47,6 +47,7 @@ class Finals:
         yield self._score_best
         if self.ready.config.final.baseline:
             yield from (partial(self._score_baseline, name) for name in baseline.names_for(self.ready.task))
+        yield self._measure
 
     def _score_best(self) -> None:
         best = self.recorder.state.best
@@ -68,6 +69,17 @@ class Finals:
         said = baseline.predictions_of(name, ready.loaded.splits, ready.task, seed=ready.config.seed)
         for split in ("val", "test"):  # test last: where it is scored, both are
             self._score(Place(name, None, split), _lenient(ready.task), said[split])
+
+    def _measure(self) -> None:
+        """How sure the winner is, kept so that nobody has to draw it again."""
+        state = self.recorder.state
+        best = state.best
+        if best is None or not state.is_scored("best", "test", best.number):
+            return
+        if certainty.known(self.folder, best.number, state.baselines) is None:
+            found = certainty.measure(self.folder, best.number, state.bare_metric, state.baselines)
+            if found is not None:
+                certainty.keep(self.folder, found)
 
     def _score(self, place: Place, task: Task, said: Sequence[Prediction], usd: float | None = None) -> None:
         """Metrics into the ledger and predictions into their file, which is there once the ledger says so."""

@@ -66,6 +66,16 @@ class SweepState:
         return Goal(self.started.metric, "max" if self.started.mode == "max" else "min")
 
     @property
+    def bare_metric(self) -> str:
+        """The objective's name without its split; raises ValueError before the first entry."""
+        return self.goal.metric.removeprefix("val_")
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Their names, so far as they were scored on the test split."""
+        return tuple(one.name for one in self.finals if one.trial is None and one.split == "test")
+
+    @property
     def best(self) -> TrialState | None:
         """The best completed trial; the earlier one where two are equal."""
         goal = self.goal

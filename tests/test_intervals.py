@@ -124,3 +124,11 @@ def test_intervals_of_95_percent_hold_the_truth_in_about_95_of_100_draws():
         held += found.low <= np.trace(truth) <= found.high
 
     assert 0.92 <= held / 400 <= 0.98
+
+
+def test_only_the_metrics_that_are_asked_for_are_drawn():
+    _, _, first = answers(100, seed=1)
+    _, _, second = answers(100, seed=2)
+    few = Bootstrap(n_resamples=50, n_by_example=50, metrics=frozenset({"accuracy", "log_loss"}))
+
+    assert {"accuracy", "log_loss"} == set(intervals(STARS, first, few)) == set(differences(STARS, first, second, few))

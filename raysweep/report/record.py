@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from raysweep.certainty import Certainty
 from raysweep.goal import Goal
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ class Record:
     metrics: tuple[str, ...]
     params: tuple[Param, ...]
     sweep: SweepFacts | None = None
-    certainty: str | None = None
-    """How sure the winner is, in words, where somebody has measured it."""
+    certainty: Certainty | None = None
+    """How sure the winner is, where its predictions of the test rows were kept."""
     predictions: Predicted | None = None
     """The winner's."""
     notes: tuple[str, ...] = ()

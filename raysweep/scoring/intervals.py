@@ -46,6 +46,12 @@ class Bootstrap:
     n_resamples: int = N_RESAMPLES
     n_by_example: int = N_RESAMPLES_BY_EXAMPLE
     level: float = LEVEL
+    metrics: frozenset[str] | None = None
+    """Their names; None: every one. Fewer take less time."""
+
+    def takes(self, name: str) -> bool:
+        """Whether the metric is asked for."""
+        return self.metrics is None or name in self.metrics
 
 
 def intervals(task: Task, answers: Answers, bootstrap: Bootstrap | None = None) -> dict[str, Interval]:
@@ -56,6 +62,7 @@ def intervals(task: Task, answers: Answers, bootstrap: Bootstrap | None = None) 
     made = {
         name: _interval(metric(table, answers.values), metric(resampled.astype(np.float64), answers.values), drawn)
         for name, metric in counted_metrics(task).items()
+        if drawn.takes(name)
     }
     made |= _by_example([answers], weighed_metrics(answers), drawn, rng)
     return {name: interval for name, interval in made.items() if interval}
@@ -82,6 +89,7 @@ def differences(task: Task, first: Answers, second: Answers, bootstrap: Bootstra
             drawn,
         )
         for name, metric in counted_metrics(task).items()
+        if drawn.takes(name)
     }
     common = {name: metric for name, metric in weighed_metrics(first).items() if name in weighed_metrics(second)}
     made |= _by_example([first, second], common, drawn, rng)
@@ -95,6 +103,7 @@ def _by_example(
     rng: np.random.Generator,
 ) -> dict[str, Interval | None]:
     """Of the first model, or of it less the second."""
+    metrics = {name: metric for name, metric in metrics.items() if drawn.takes(name)}
     if not metrics:
         return {}
     once = np.ones((1, models[0].n))

@@ -10,12 +10,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from raysweep import certainty
 from raysweep.baseline import WORDS as BASELINES
+from raysweep.certainty import Verdict
+from raysweep.errors import InputError
 from raysweep.frames import metric_names
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.space import Params
 from raysweep.state import SweepState, TrialState
+from raysweep.views.certainty import sentences
 from raysweep.views.pace import counts, savings
 from raysweep.views.rows import STYLES, metric_columns, top_rows
 from raysweep.views.tables import Column, blocks
@@ -36,7 +40,7 @@ def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
         return Text("nothing was run")
     parts: list[RenderableType] = [Text(), *_head(state), Text()]
     if state.best:
-        parts += [*_best(state, state.best, width), Text(), *_top(state, setting, width), Text()]
+        parts += [*_best(state, state.best, setting, width), Text(), *_top(state, setting, width), Text()]
     else:
         parts += [Text("no trial completed, so there is no best one", style="bold red"), Text()]
     parts += [*_outcomes(state, width), Text(), *_tokens(state, setting), *_places(state, setting)]
@@ -57,9 +61,10 @@ def _head(state: SweepState) -> Iterator[RenderableType]:
     yield text
 
 
-def _best(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
+def _best(state: SweepState, best: TrialState, setting: Setting, width: int) -> Iterator[RenderableType]:
     yield Text(f"Best: trial {best.number}, chosen by {state.goal.metric} ({state.goal.mode})", style="bold green")
     yield from _score_blocks(state, best, width)
+    yield from _sure(state, best, setting)
     if len(state.tested) > 1:
         words = f"the test split has scored {len(state.tested)} winners of this sweep, one after the other"
         yield Text(
@@ -69,6 +74,16 @@ def _best(state: SweepState, best: TrialState, width: int) -> Iterator[Renderabl
     yield _params("searched ", {name: value for name, value in best.params.items() if name in sampled}, "cyan")
     yield _params("fixed    ", {name: value for name, value in best.params.items() if name not in sampled}, "dim")
     yield Text.assemble(("model    ", "dim"), (best.ended and best.ended.model) or "none kept")
+
+
+def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[RenderableType]:
+    try:
+        found = certainty.find(setting.folder, best.number, state.bare_metric, state.baselines)
+    except InputError as error:
+        yield Text(str(error), style="yellow")
+        return
+    for sentence, verdict in sentences(found) if found else ():
+        yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
 
 
 def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
