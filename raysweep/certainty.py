@@ -59,6 +59,8 @@ class Certainty:
     metric: str
     """By which it is judged, without the split's prefix: the objective, or the first headline where that has none."""
     n_rows: int
+    n_validation: int
+    """How many rows ranked the trials; 0: not known."""
     intervals: Mapping[str, Interval]
     comparisons: tuple[Comparison, ...]
 
@@ -91,7 +93,14 @@ def measure(folder: Path, trial: int, metric: str, baselines: Sequence[str]) -> 
             compared.append(Comparison(name, differences(winner.task, answers, other.answers, drawn)))
     found = intervals(winner.task, answers, drawn)
     ordered = {name: found[name] for name in dict.fromkeys((metric, *HEADLINES)) if name in found}
-    return Certainty(trial, next(iter(ordered)), answers.n, ordered, tuple(compared))
+    return Certainty(
+        trial,
+        next(iter(ordered)),
+        n_rows=answers.n,
+        n_validation=winner.n_validation,
+        intervals=ordered,
+        comparisons=tuple(compared),
+    )
 
 
 def keep(folder: Path, certainty: Certainty) -> None:
@@ -104,7 +113,7 @@ def _kept(folder: Path) -> Certainty | None:
     try:
         told = json.loads((folder / FOLDER / FILE_NAME).read_text(encoding="utf-8"))
         compared = tuple(Comparison(one["name"], _intervals(one["differences"])) for one in told["comparisons"])
-        return Certainty(told["trial"], told["metric"], told["n_rows"], _intervals(told["intervals"]), compared)
+        return Certainty(**told | {"intervals": _intervals(told["intervals"]), "comparisons": compared})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

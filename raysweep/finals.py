@@ -88,7 +88,8 @@ class Finals:
         labels = tuple(one.label for one in rows)
         scores = score(task, labels, said)
         try:
-            predictions.keep(self.folder, place, Kept(replace(task, metrics=()), labels, tuple(said)))
+            kept = Kept(replace(task, metrics=()), labels, tuple(said), len(splits.validation))
+            predictions.keep(self.folder, place, kept)
         finally:  # the scores are worth having without the file
             self._record(place, {f"{place.split}_{name}": value for name, value in scores.items()}, usd)
 

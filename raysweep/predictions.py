@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = "predictions"
 TASK_KEY = "raysweep.task"
+N_VALIDATION_KEY = "raysweep.n_validation"
 HELP = {
     "row": "The row's place in its split, from 0, in the order of the data.",
     "label": "The right label.",
@@ -35,6 +36,8 @@ class Kept:
     labels: tuple[str, ...]
     """The right ones."""
     predictions: tuple[Prediction, ...]
+    n_validation: int = 0
+    """How many rows ranked the trials; 0: not known."""
 
     @property
     def answers(self) -> Answers:
@@ -76,10 +79,12 @@ def find(folder: Path, place: Place) -> Kept | None:
         return None
     try:
         table = parquet.read_table(path)
+        told = table.schema.metadata
         return Kept(
-            _task(json.loads(table.schema.metadata[TASK_KEY.encode()])),
+            _task(json.loads(told[TASK_KEY.encode()])),
             tuple(table.column("label").to_pylist()),
             tuple(map(_prediction, table.select(["probabilities", "value", "text"]).to_pylist())),
+            int(told[N_VALIDATION_KEY.encode()]),
         )
     except (OSError, ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise SweepFolderError(f"{path}: not predictions as they were written ({error}); delete it") from error
@@ -104,7 +109,7 @@ def _table(kept: Kept) -> "pa.Table":
     }
     task = {"kind": kept.task.kind.value, "labels": kept.task.labels, "values": kept.task.values}
     fields = [pa.field(name, one, metadata={"description": HELP[name]}) for name, one in types.items()]
-    schema = pa.schema(fields, metadata={TASK_KEY: json.dumps(task)})
+    schema = pa.schema(fields, metadata={TASK_KEY: json.dumps(task), N_VALIDATION_KEY: str(kept.n_validation)})
     return pa.table({name: pa.array(columns[name], types[name]) for name in types}, schema=schema)
 
 

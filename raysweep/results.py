@@ -12,6 +12,7 @@ from raysweep.certainty import Certainty
 from raysweep.certainty import find as find_certainty
 from raysweep.errors import DiskError
 from raysweep.frames import evaluations_table, trials_table
+from raysweep.gap import Gap, gap_of
 from raysweep.predictions import Kept, Place
 from raysweep.predictions import find as find_predictions
 from raysweep.state import SweepState, TrialState, fold
@@ -71,6 +72,14 @@ class Results:
         """
         best, state = self.best, self.state
         return find_certainty(self.folder, best.number, state.bare_metric, state.baselines) if best else None
+
+    @property
+    def gap(self) -> Gap | None:
+        """How much better the winner looked on validation than on test, and what would explain that.
+
+        None where nobody knows. Raises as `certainty` does.
+        """
+        return gap_of(self.state, self.certainty)
 
 
 def load(folder: str | Path) -> Results:

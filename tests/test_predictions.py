@@ -32,7 +32,7 @@ def swept(synthetic, tmp_path):
 
 
 def test_whatever_a_model_says_comes_back_as_it_was(tmp_path):
-    kept = Kept(STARS, ("5", "1", "2"), SAID)
+    kept = Kept(STARS, ("5", "1", "2"), SAID, n_validation=600)
 
     predictions.keep(tmp_path, PLACE, kept)
 

@@ -12,7 +12,7 @@ from raysweep.report.answers import Answer, answers
 from raysweep.report.importance import Importance, importance
 from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
-from raysweep.views.certainty import sentences
+from raysweep.views.certainty import gap_sentence, sentences
 from raysweep.views.words import about, metric, money, tokens
 
 SPLITS: Mapping[str, str] = {"val": "validation", "test": "test"}
@@ -105,6 +105,8 @@ class Findings:
 def _sure(record: Record) -> Iterator[str]:
     if record.certainty:
         yield from (sentence for sentence, _ in sentences(record.certainty))
+    if record.gap:
+        yield gap_sentence(record.gap)
     finals = record.sweep.finals if record.sweep else ()
     yield from _finals(record, finals)
     if record.best is None:

@@ -10,6 +10,7 @@ from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUn
 from raysweep.errors import InputError, SweepFolderError
 from raysweep.folder import read_settings
 from raysweep.frames import COLUMNS, PARAMS_PREFIX, metric_names
+from raysweep.gap import gap_of
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
 from raysweep.predictions import Kept
 from raysweep.report.record import Bill, FinalScore, Param, Predicted, Record, SweepFacts, kind_of
@@ -52,6 +53,7 @@ def record_of(found: results.Results) -> Record:
         params=_params(found.state, trials, config),
         sweep=_facts(folder, found.state, config),
         certainty=certainty,
+        gap=gap_of(found.state, certainty),
         predictions=predictions,
         notes=notes,
     )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raysweep.certainty import Certainty
+from raysweep.gap import Gap
 from raysweep.goal import Goal
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class Record:
     sweep: SweepFacts | None = None
     certainty: Certainty | None = None
     """How sure the winner is, where its predictions of the test rows were kept."""
+    gap: Gap | None = None
+    """How much better the winner looked on validation, where that is known."""
     predictions: Predicted | None = None
     """The winner's."""
     notes: tuple[str, ...] = ()

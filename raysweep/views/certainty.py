@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from raysweep.baseline import WORDS
 from raysweep.certainty import Certainty, Comparison, Verdict
+from raysweep.gap import Gap
 from raysweep.scoring import doc_of
 from raysweep.scoring.intervals import Interval
 from raysweep.views.words import metric
@@ -20,6 +21,18 @@ def sentences(found: Certainty) -> Iterator[tuple[str, Verdict | None]]:
         verdict = one.verdict(judged_by)
         if verdict is not None:
             yield f"{_judgement(one, verdict)} on the same rows: {_difference(one, judged_by)}.", verdict
+
+
+def gap_sentence(gap: Gap) -> str:
+    """How much better the winner looked where it was chosen, and what would explain that."""
+    way = "better" if gap.value >= 0 else "worse"
+    looked = f"On validation, where it was chosen, it looked {metric('', abs(gap.value))} {way} than on test"
+    rows = f"the luck of the rows gives up to {metric('', gap.margin)} either way (95 %)"
+    chosen = ""
+    if gap.n_trials > 1:
+        chosen = f", and choosing the best of {gap.n_trials} completed trials at most {metric('', gap.by_selection)}"
+    explained = "" if gap.is_explained else ". That does not explain it: the splits differ in more than luck"
+    return f"{looked}; {rows}{chosen}{explained}."
 
 
 def between(interval: Interval, name: str) -> str:

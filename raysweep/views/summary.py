@@ -15,11 +15,12 @@ from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Verdict
 from raysweep.errors import InputError
 from raysweep.frames import metric_names
+from raysweep.gap import gap_of
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.space import Params
 from raysweep.state import SweepState, TrialState
-from raysweep.views.certainty import sentences
+from raysweep.views.certainty import gap_sentence, sentences
 from raysweep.views.pace import counts, savings
 from raysweep.views.rows import STYLES, metric_columns, top_rows
 from raysweep.views.tables import Column, blocks
@@ -84,6 +85,9 @@ def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[Ren
         return
     for sentence, verdict in sentences(found) if found else ():
         yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
+    gap = gap_of(state, found)
+    if gap:
+        yield Text(gap_sentence(gap), style="" if gap.is_explained else "yellow")
 
 
 def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
