@@ -30,10 +30,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """The winner less a baseline, on the same rows."""
+    """The winner less a baseline, or less the runner-up, on the same rows."""
 
     name: str
-    """The baseline's."""
+    """The baseline's, or `finalist`."""
+    trial: int | None
+    """The runner-up's."""
     differences: Mapping[str, Interval]
     """By metric, without the split's prefix."""
 
@@ -65,34 +67,36 @@ class Certainty:
     comparisons: tuple[Comparison, ...]
 
 
-def find(folder: Path, trial: int, metric: str, baselines: Sequence[str]) -> Certainty | None:
+def find(folder: Path, trial: int, metric: str, rivals: Sequence[Place]) -> Certainty | None:
     """As it was kept, else measured now, which takes seconds; None where the trial's predictions were not kept.
 
     `metric` is the objective, without the split's prefix. Raises SweepFolderError for predictions that cannot be read.
     """
-    return known(folder, trial, baselines) or measure(folder, trial, metric, baselines)
+    return known(folder, trial, rivals) or measure(folder, trial, metric, rivals)
 
 
-def known(folder: Path, trial: int, baselines: Sequence[str]) -> Certainty | None:
+def known(folder: Path, trial: int, rivals: Sequence[Place]) -> Certainty | None:
     """As it was kept; None where it was not, or not yet of this trial and all of these."""
     kept = _kept(folder)
-    is_this = kept is not None and kept.trial == trial and {one.name for one in kept.comparisons} >= set(baselines)
+    wanted = {(one.name, one.trial) for one in rivals}
+    is_this = kept and kept.trial == trial and {(one.name, one.trial) for one in kept.comparisons} == wanted
     return kept if is_this else None
 
 
-def measure(folder: Path, trial: int, metric: str, baselines: Sequence[str]) -> Certainty | None:
-    """As `find`, always anew; a baseline without predictions is left out."""
+def measure(folder: Path, trial: int, metric: str, rivals: Sequence[Place]) -> Certainty | None:
+    """As `find`, always anew; a rival without predictions is left out."""
     winner = predictions.find(folder, Place("best", trial, "test"))
     if winner is None:
         return None
     answers, drawn = winner.answers, Bootstrap(metrics=frozenset((metric, *HEADLINES)))
     compared = []
-    for name in baselines:
-        other = predictions.find(folder, Place(name, None, "test"))
+    for place in rivals:
+        other = predictions.find(folder, place)
         if other is not None:
-            compared.append(Comparison(name, differences(winner.task, answers, other.answers, drawn)))
-    found = intervals(winner.task, answers, drawn)
-    ordered = {name: found[name] for name in dict.fromkeys((metric, *HEADLINES)) if name in found}
+            found = differences(winner.task, answers, other.answers, drawn)
+            compared.append(Comparison(place.name, place.trial, found))
+    own = intervals(winner.task, answers, drawn)
+    ordered = {name: own[name] for name in dict.fromkeys((metric, *HEADLINES)) if name in own}
     return Certainty(
         trial,
         next(iter(ordered)),
@@ -112,7 +116,9 @@ def _kept(folder: Path) -> Certainty | None:
     """None also where the file is no longer what was written: it can be made again."""
     try:
         told = json.loads((folder / FOLDER / FILE_NAME).read_text(encoding="utf-8"))
-        compared = tuple(Comparison(one["name"], _intervals(one["differences"])) for one in told["comparisons"])
+        compared = tuple(
+            Comparison(one["name"], one["trial"], _intervals(one["differences"])) for one in told["comparisons"]
+        )
         return Certainty(**told | {"intervals": _intervals(told["intervals"]), "comparisons": compared})
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raysweep import baseline, certainty, predictions
 from raysweep.clock import Clock
-from raysweep.entries import FinalReserved, FinalScored
+from raysweep.entries import FINALIST, FinalReserved, FinalScored
 from raysweep.errors import RaysweepError
 from raysweep.predictions import Kept, Place
 from raysweep.preflight import Ready
@@ -44,23 +44,33 @@ class Finals:
         return tuple(problems)
 
     def _steps(self) -> Iterator[Callable[[], None]]:
-        yield self._score_best
+        final = self.ready.config.final
+        for place in range(final.top if final.test else 0):
+            yield partial(self._score_finalist, place)
         if self.ready.config.final.baseline:
             yield from (partial(self._score_baseline, name) for name in baseline.names_for(self.ready.task))
         yield self._measure
 
-    def _score_best(self) -> None:
-        best = self.recorder.state.best
-        if not (self.ready.config.final.test and best and best.ended and best.ended.model):
-            return
-        if self.recorder.state.is_scored("best", "test", best.number):
-            return
-        usd = self.usd_of(best)
+    def _score_finalist(self, place: int) -> None:
+        """The best trial's model, or that of one that came close, unless it was scored already."""
+        state = self.recorder.state
+        for trial in state.ranked[place : place + 1]:
+            if trial.ended is None or trial.ended.model is None or not state.lacks_test(trial.number):
+                continue
+            name = FINALIST if place else "best"
+            kept = predictions.of_trial(self.folder, trial.number)
+            if kept is not None:  # it came close once and has won since, or won and only comes close now
+                self._score(Place(name, trial.number, "test"), self.ready.task, kept.predictions)
+            else:
+                self._ask(Place(name, trial.number, "test"), trial, trial.ended.model)
+
+    def _ask(self, place: Place, trial: TrialState, model: str) -> None:
+        usd = self.usd_of(trial)
         if usd is not None:
-            self.recorder.record(FinalReserved(self.clock.now(), "best", best.number, "test", usd))
-        said = self.predict(best.ended.model)
+            self.recorder.record(FinalReserved(self.clock.now(), place.name, trial.number, place.split, usd))
+        said = self.predict(model)
         if said is not None:
-            self._score(Place("best", best.number, "test"), self.ready.task, said, usd)
+            self._score(place, self.ready.task, said, usd)
 
     def _score_baseline(self, name: str) -> None:
         if self.recorder.state.is_scored(name, "test", None):
@@ -76,8 +86,8 @@ class Finals:
         best = state.best
         if best is None or not state.is_scored("best", "test", best.number):
             return
-        if certainty.known(self.folder, best.number, state.baselines) is None:
-            found = certainty.measure(self.folder, best.number, state.bare_metric, state.baselines)
+        if certainty.known(self.folder, best.number, state.rivals) is None:
+            found = certainty.measure(self.folder, best.number, state.bare_metric, state.rivals)
             if found is not None:
                 certainty.keep(self.folder, found)
 

@@ -50,7 +50,7 @@ class Place:
     """Whose predictions, and of which rows."""
 
     name: str
-    """`best` or a baseline's."""
+    """`best`, `finalist` or a baseline's."""
     trial: int | None
     split: str
     """`val` or `test`."""
@@ -88,6 +88,12 @@ def find(folder: Path, place: Place) -> Kept | None:
         )
     except (OSError, ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise SweepFolderError(f"{path}: not predictions as they were written ({error}); delete it") from error
+
+
+def of_trial(folder: Path, trial: int) -> Kept | None:
+    """What a trial's model said of the test rows, as the winner's or as a finalist's; raises as `find` does."""
+    found = (find(folder, Place(name, trial, "test")) for name in ("best", "finalist"))
+    return next((kept for kept in found if kept is not None), None)
 
 
 def _table(kept: Kept) -> "pa.Table":

@@ -71,7 +71,7 @@ class Results:
         None where its predictions were not kept. Raises SweepFolderError for predictions that cannot be read.
         """
         best, state = self.best, self.state
-        return find_certainty(self.folder, best.number, state.bare_metric, state.baselines) if best else None
+        return find_certainty(self.folder, best.number, state.bare_metric, state.rivals) if best else None
 
     @property
     def gap(self) -> Gap | None:

@@ -84,7 +84,7 @@ def test_a_winner_beats_ties_or_loses_and_everybody_is_told(scripted, share, ver
 
 def test_where_less_is_better_a_winner_below_zero_beats():
     def comparison(low, high):
-        return Comparison("tfidf", {"log_loss": Interval((low + high) / 2, low, high)})
+        return Comparison("tfidf", None, {"log_loss": Interval((low + high) / 2, low, high)})
 
     verdicts = [comparison(*ends).verdict("log_loss") for ends in ((-0.2, -0.1), (-0.1, 0.1), (0.1, 0.2))]
 
@@ -93,9 +93,9 @@ def test_where_less_is_better_a_winner_below_zero_beats():
 
 
 def test_a_regression_is_held_against_the_winner_by_the_expected_rating():
-    assert "mse_expected" == Comparison("ridge", {}).judged_by("f1_weighted")
-    assert "mae_expected" == Comparison("ridge", {}).judged_by("mae_expected")
-    assert "f1_weighted" == Comparison("tfidf", {}).judged_by("f1_weighted")
+    assert "mse_expected" == Comparison("ridge", None, {}).judged_by("f1_weighted")
+    assert "mae_expected" == Comparison("ridge", None, {}).judged_by("mae_expected")
+    assert "f1_weighted" == Comparison("tfidf", None, {}).judged_by("f1_weighted")
 
 
 def test_an_objective_without_an_interval_gives_way_to_the_first_headline(scripted):
@@ -147,7 +147,7 @@ def test_a_sweep_ends_with_it_measured_against_every_baseline(synthetic, tmp_pat
     kept = (found.folder / "predictions" / "certainty.json").read_text(encoding="utf-8")
 
     assert {"majority", "ridge", "tfidf"} == {one.name for one in found.certainty.comparisons}
-    assert found.certainty == certainty.measure(found.folder, found.best.number, "f1_weighted", found.state.baselines)
+    assert found.certainty == certainty.measure(found.folder, found.best.number, "f1_weighted", found.state.rivals)
     assert found.certainty.trial == json.loads(kept)["trial"]
     value = found.certainty.intervals["f1_weighted"].value
     assert value == pytest.approx(found.finals[0].metrics["test_f1_weighted"])

@@ -119,3 +119,57 @@ def test_scores_are_recorded_and_the_loss_is_told_where_predictions_cannot_be_ke
     assert "best_trial_" in found.state.ended.reason
     assert "cannot be written" in found.state.ended.reason
     assert found.state == results.load(found.folder).state
+
+
+def test_the_top_trials_are_scored_but_validation_alone_chooses(synthetic, tmp_path):
+    synthetic |= {"final": {"top": 3, "baseline": False}, "trials": 16}
+    synthetic["early_stopping"] = {"kind": "threshold", "rungs": [1.0], "values": [0.35]}
+
+    found = run_sweep(parse(synthetic, "test"), Options(folder=tmp_path / "run", runner=InlineRunner()))
+
+    completed = found.trials[found.trials.outcome == "completed"].sort_values("objective", ascending=False)
+    assert "pruned" in set(found.trials.outcome)
+    assert list(completed.trial[:3]) == [final.trial for final in found.finals]
+    assert ["best", "finalist", "finalist"] == [final.name for final in found.finals]
+    assert found.best.number == completed.trial.iloc[0] == found.certainty.trial
+    assert [("finalist", completed.trial.iloc[1])] == [(one.name, one.trial) for one in found.certainty.comparisons]
+    assert {found.best.number} == found.state.tested
+
+
+class Counting(InlineRunner):
+    """Counts whose models were asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def predict(self, static, resources, model, *rest, **more):
+        self.asked.append(model)
+        return super().predict(static, resources, model, *rest, **more)
+
+
+def test_a_model_answers_the_test_rows_once_whatever_its_rank_becomes(synthetic, tmp_path):
+    folder, runner = tmp_path / "run", Counting()
+    synthetic |= {"final": {"top": 2, "baseline": False}, "early_stopping": {"kind": "none"}, "trials": 2}
+    synthetic["space"]["learning_rate"]["low"] = 1e-7  # the default in the middle is a poor one
+
+    found = run_sweep(parse(synthetic, "test"), Options(folder=folder, runner=runner))
+    while len(found.state.tested) == 1 and len(found.trials) < 20:  # until another trial has won
+        found = resume_sweep(folder, [f"trials={len(found.trials) + 1}"], Options(runner=runner))
+
+    assert len(found.state.tested) > 1
+    assert len(runner.asked) == len(set(runner.asked))
+    assert [trial.number for trial in found.state.ranked[:2]] == [found.certainty.trial, found.state.rivals[0].trial]
+    assert not found.state.lacks_finals(2, baseline=False)
+
+
+def test_what_came_close_is_scored_when_a_later_session_asks_for_it(synthetic, tmp_path):
+    folder, runner = tmp_path / "run", Counting()
+    synthetic |= {"final": {"baseline": False}, "early_stopping": {"kind": "none"}}
+    run_sweep(parse(synthetic, "test"), Options(folder=folder, runner=runner))
+
+    found = resume_sweep(folder, ["final.top=3"], Options(runner=runner))
+
+    assert ["best", "finalist", "finalist"] == [final.name for final in found.finals]
+    assert 3 == len(runner.asked)
+    assert found == resume_sweep(folder, ["final.top=3"], Options(runner=runner))

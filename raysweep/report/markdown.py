@@ -60,13 +60,17 @@ def certainty_table(findings: Findings) -> tuple[list[str], list[list[str]]]:
     found = findings.record.certainty
     if found is None:
         return [], []
-    head = ["metric", f"trial {found.trial}", "95 % interval", *(f"less {one.name}" for one in found.comparisons)]
+    head = ["metric", f"trial {found.trial}", "95 % interval", *map(_less, found.comparisons)]
     rows = []
     for name, interval in found.intervals.items():
         compared = [_compared(one, name) for one in found.comparisons]
         span = f"{metric(name, interval.low)} to {metric(name, interval.high)}"
         rows.append([name, metric(name, interval.value), span, *compared])
     return head, rows
+
+
+def _less(one: Comparison) -> str:
+    return f"less {one.name}" if one.trial is None else f"less trial {one.trial}"
 
 
 def _compared(one: Comparison, name: str) -> str:

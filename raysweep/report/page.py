@@ -104,7 +104,7 @@ def _certainty(findings: Findings) -> Iterator[str]:
     head, rows = certainty_table(findings)
     if rows:
         yield f"<h2>The winner on the test split</h2>\n{_plain_table(head, rows)}"
-        words = "95 % intervals by the bootstrap over rows; a difference is the winner less the baseline, row by row."
+        words = "95 % intervals by the bootstrap over rows; a difference is drawn on the same rows for both."
         yield f'<p class="quiet">{words}</p>'
 
 

@@ -11,7 +11,7 @@ from raysweep.views.words import metric
 
 
 def sentences(found: Certainty) -> Iterator[tuple[str, Verdict | None]]:
-    """The winner's own score first, without a verdict, then one for each baseline that it can be held against."""
+    """The winner's own score first, without a verdict, then one for each rival that it can be held against."""
     name = found.metric
     interval = found.intervals[name]
     where = f"Trial {found.trial} on the test split, {found.n_rows} rows that ranked no trial"
@@ -20,7 +20,8 @@ def sentences(found: Certainty) -> Iterator[tuple[str, Verdict | None]]:
         judged_by = one.judged_by(name)
         verdict = one.verdict(judged_by)
         if verdict is not None:
-            yield f"{_judgement(one, verdict)} on the same rows: {_difference(one, judged_by)}.", verdict
+            chosen = "" if one.trial is None else " Validation alone chose between the two."
+            yield f"{_judgement(one, verdict)} on the same rows: {_difference(one, judged_by)}.{chosen}", verdict
 
 
 def gap_sentence(gap: Gap) -> str:
@@ -46,7 +47,7 @@ def signed(interval: Interval) -> str:
 
 
 def _judgement(one: Comparison, verdict: Verdict) -> str:
-    who = WORDS.get(one.name, one.name)
+    who = WORDS.get(one.name, one.name) if one.trial is None else f"trial {one.trial}, the runner-up,"
     match verdict:
         case Verdict.BEATS:
             return f"It beats {who}"

@@ -79,7 +79,7 @@ def _best(state: SweepState, best: TrialState, setting: Setting, width: int) -> 
 
 def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[RenderableType]:
     try:
-        found = certainty.find(setting.folder, best.number, state.bare_metric, state.baselines)
+        found = certainty.find(setting.folder, best.number, state.bare_metric, state.rivals)
     except InputError as error:
         yield Text(str(error), style="yellow")
         return
