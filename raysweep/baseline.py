@@ -1,15 +1,54 @@
-"""What needs no fine-tune: TF-IDF and logistic regression, scored like any trial."""
+"""What needs no fine-tune, scored like any trial: the commonest label, and two models on a bag of words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from raysweep.dataset import Splits
-from raysweep.scoring import Prediction, score
+from raysweep.scoring import Prediction
 from raysweep.task import Example, Task
 
+MAJORITY, RIDGE, TFIDF = "majority", "ridge", "tfidf"
 
-def tfidf(splits: Splits, task: Task, *, seed: int) -> dict[str, float | None]:
-    """Every metric of the task on validation and test (`val_...`, `test_...`), trained on the training split.
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        MAJORITY: "the commonest label",
+        RIDGE: "TF-IDF and ridge regression",
+        TFIDF: "TF-IDF and logistic regression",
+    }
+)
+"""Each baseline for a sentence."""
 
-    Single words, logarithmic counts, C = 3; the prompt's text alone, whatever template a trial uses.
+Said = dict[str, list[Prediction]]
+"""Predictions by split, `val` and `test`."""
+
+
+def names_for(task: Task) -> tuple[str, ...]:
+    """The baselines of such a task, TF-IDF and logistic regression last: where that is scored, all are."""
+    return (MAJORITY, RIDGE, TFIDF) if task.is_ordered else (MAJORITY, TFIDF)
+
+
+def predictions_of(name: str, splits: Splits, task: Task, *, seed: int) -> Said:
+    """What the baseline says of validation and test, trained on the training split.
+
+    The prompt's text alone, whatever template a trial uses: single words, logarithmic counts. The commonest label has
+    the labels' shares in the training split for probabilities, logistic regression has C = 3. Ridge regression, for
+    ratings, has alpha = 1, and gives an expected rating between the lowest and the highest.
     """
+    train = {MAJORITY: _majority, RIDGE: _ridge, TFIDF: _logistic}[name]
+    predict = train(splits.train, task, seed)
+    return {"val": predict(_texts(splits.validation)), "test": predict(_texts(splits.test))}
+
+
+_Predict = Callable[[Sequence[str]], list[Prediction]]
+
+
+def _majority(rows: Sequence[Example], task: Task, seed: int) -> _Predict:
+    found = [task.index(one.label) for one in rows]
+    shares = tuple(found.count(place) / len(found) for place in range(len(task.labels)))
+    return lambda texts: [Prediction(shares)] * len(texts)
+
+
+def _logistic(rows: Sequence[Example], task: Task, seed: int) -> _Predict:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -17,15 +56,20 @@ def tfidf(splits: Splits, task: Task, *, seed: int) -> dict[str, float | None]:
     model = make_pipeline(
         TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=3.0, max_iter=2000, random_state=seed)
     )
-    model.fit(_texts(splits.train), [task.index(one.label) for one in splits.train])
-    metrics: dict[str, float | None] = {}
-    for prefix, examples in (("val", splits.validation), ("test", splits.test)):
-        rows = model.predict_proba(_texts(examples))
-        predictions = [Prediction(tuple(map(float, row))) for row in rows]
-        scores = score(task, [one.label for one in examples], predictions)
-        metrics |= {f"{prefix}_{name}": value for name, value in scores.items()}
-    return metrics
+    model.fit(_texts(rows), [task.index(one.label) for one in rows])
+    return lambda texts: [Prediction(tuple(map(float, row))) for row in model.predict_proba(texts)]
 
 
-def _texts(examples: tuple[Example, ...]) -> list[str]:
+def _ridge(rows: Sequence[Example], task: Task, seed: int) -> _Predict:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(TfidfVectorizer(sublinear_tf=True), Ridge(alpha=1.0, random_state=seed))
+    model.fit(_texts(rows), [task.values[task.index(one.label)] for one in rows])
+    low, high = task.values[0], task.values[-1]
+    return lambda texts: [Prediction(None, min(high, max(low, float(value)))) for value in model.predict(texts)]
+
+
+def _texts(examples: Sequence[Example]) -> list[str]:
     return ["\n\n".join(message.content for message in one.messages) for one in examples]

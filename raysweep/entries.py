@@ -16,6 +16,8 @@ FINISHED_FIRST = "its job had finished when it was to be cancelled"
 """Why a trial is interrupted whose sweep was interrupted while a finished job's model was still to be scored."""
 ALL_ENDED = "all trials have ended"
 """The reason, or its beginning, of a sweep that ended because nothing was left to be tried."""
+FINALIST = "finalist"
+"""The name of a final score of a trial that came close to the winner."""
 SCHEMA_VERSION = 3
 """Of the entries below; written into the first one. What is added to them needs a new version: an older raysweep then
 says that it is too old, and takes nothing for damage. 1 had no checksums, sessions or interruptions, 2 no money; both
@@ -187,7 +189,7 @@ class FinalScored:
 
     at: datetime
     name: str
-    """`best` or `tfidf`."""
+    """`best`, `finalist`, or a baseline: `majority`, `ridge` or `tfidf`."""
     trial: int | None
     split: str
     metrics: Mapping[str, float | None]

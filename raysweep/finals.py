@@ -1,23 +1,29 @@
-"""What is scored once the search is over, on rows that ranked nothing: the best trial's model, and the baseline."""
+"""What is scored once the search is over, on rows that ranked nothing: the best trial's model, and the baselines."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
-from raysweep import baseline
+from raysweep import baseline, certainty, predictions
 from raysweep.clock import Clock
-from raysweep.entries import FinalReserved, FinalScored
+from raysweep.entries import FINALIST, FinalReserved, FinalScored
 from raysweep.errors import RaysweepError
+from raysweep.predictions import Kept, Place
 from raysweep.preflight import Ready
 from raysweep.recorder import Recorder
 from raysweep.scoring import Prediction, score
 from raysweep.state import TrialState
+from raysweep.task import Task
 
 
 @dataclass(frozen=True)
 class Finals:
-    """Scores what the settings ask for and no earlier session has scored."""
+    """Scores what the settings ask for and no earlier session has scored; what was said is kept in the folder."""
 
     ready: Ready
+    folder: Path
+    """The sweep's."""
     recorder: Recorder
     clock: Clock
     predict: Callable[[str], Sequence[Prediction] | None]
@@ -28,7 +34,7 @@ class Finals:
     def score(self, is_stopped: Callable[[], bool]) -> tuple[str, ...]:
         """Until somebody wants no more of it; what failed, in words."""
         problems: list[str] = []
-        for step in (self._score_best, self._score_baseline):
+        for step in self._steps():
             if is_stopped():
                 break
             try:
@@ -37,29 +43,70 @@ class Finals:
                 problems.append(str(error))
         return tuple(problems)
 
-    def _score_best(self) -> None:
-        best = self.recorder.state.best
-        if not (self.ready.config.final.test and best and best.ended and best.ended.model):
-            return
-        if self.recorder.state.is_scored("best", "test", best.number):
-            return
-        usd = self.usd_of(best)
+    def _steps(self) -> Iterator[Callable[[], None]]:
+        final = self.ready.config.final
+        for place in range(final.top if final.test else 0):
+            yield partial(self._score_finalist, place)
+        if self.ready.config.final.baseline:
+            yield from (partial(self._score_baseline, name) for name in baseline.names_for(self.ready.task))
+        yield self._measure
+
+    def _score_finalist(self, place: int) -> None:
+        """The best trial's model, or that of one that came close, unless it was scored already."""
+        state = self.recorder.state
+        for trial in state.ranked[place : place + 1]:
+            if trial.ended is None or trial.ended.model is None or not state.lacks_test(trial.number):
+                continue
+            name = FINALIST if place else "best"
+            kept = predictions.of_trial(self.folder, trial.number)
+            if kept is not None:  # it came close once and has won since, or won and only comes close now
+                self._score(Place(name, trial.number, "test"), self.ready.task, kept.predictions)
+            else:
+                self._ask(Place(name, trial.number, "test"), trial, trial.ended.model)
+
+    def _ask(self, place: Place, trial: TrialState, model: str) -> None:
+        usd = self.usd_of(trial)
         if usd is not None:
-            self.recorder.record(FinalReserved(self.clock.now(), "best", best.number, "test", usd))
-        predictions = self.predict(best.ended.model)
-        if predictions is not None:
-            labels = [example.label for example in self.ready.loaded.splits.test]
-            scores = score(self.ready.task, labels, predictions)
-            self._record("best", best.number, "test", {f"test_{name}": value for name, value in scores.items()}, usd)
+            self.recorder.record(FinalReserved(self.clock.now(), place.name, trial.number, place.split, usd))
+        said = self.predict(model)
+        if said is not None:
+            self._score(place, self.ready.task, said, usd)
 
-    def _score_baseline(self) -> None:
-        if not self.ready.config.final.baseline or self.recorder.state.is_scored("tfidf", "test", None):
+    def _score_baseline(self, name: str) -> None:
+        if self.recorder.state.is_scored(name, "test", None):
             return
-        metrics = baseline.tfidf(self.ready.loaded.splits, self.ready.task, seed=self.ready.config.seed)
-        for split in ("val", "test"):
-            self._record("tfidf", None, split, {name: metrics[name] for name in metrics if name.startswith(split)})
+        ready = self.ready
+        said = baseline.predictions_of(name, ready.loaded.splits, ready.task, seed=ready.config.seed)
+        for split in ("val", "test"):  # test last: where it is scored, both are
+            self._score(Place(name, None, split), _lenient(ready.task), said[split])
 
-    def _record(
-        self, name: str, trial: int | None, split: str, metrics: Mapping[str, float | None], usd: float | None = None
-    ) -> None:
-        self.recorder.record(FinalScored(self.clock.now(), name, trial, split, metrics, usd))
+    def _measure(self) -> None:
+        """How sure the winner is, kept so that nobody has to draw it again."""
+        state = self.recorder.state
+        best = state.best
+        if best is None or not state.is_scored("best", "test", best.number):
+            return
+        if certainty.known(self.folder, best.number, state.rivals) is None:
+            found = certainty.measure(self.folder, best.number, state.bare_metric, state.rivals)
+            if found is not None:
+                certainty.keep(self.folder, found)
+
+    def _score(self, place: Place, task: Task, said: Sequence[Prediction], usd: float | None = None) -> None:
+        """Metrics into the ledger and predictions into their file, which is there once the ledger says so."""
+        splits = self.ready.loaded.splits
+        rows = splits.test if place.split == "test" else splits.validation
+        labels = tuple(one.label for one in rows)
+        scores = score(task, labels, said)
+        try:
+            kept = Kept(replace(task, metrics=()), labels, tuple(said), len(splits.validation))
+            predictions.keep(self.folder, place, kept)
+        finally:  # the scores are worth having without the file
+            self._record(place, {f"{place.split}_{name}": value for name, value in scores.items()}, usd)
+
+    def _record(self, place: Place, metrics: Mapping[str, float | None], usd: float | None) -> None:
+        self.recorder.record(FinalScored(self.clock.now(), place.name, place.trial, place.split, metrics, usd))
+
+
+def _lenient(task: Task) -> Task:
+    """The sweep may need an own metric of its trials; a baseline that it cannot score has none, and a warning."""
+    return replace(task, metrics=tuple(replace(one, is_needed=False) for one in task.metrics))

@@ -56,7 +56,7 @@ class Past:
     def _lacks_final(self) -> bool:
         final, ended = self.config.final, self.state.ended
         was_interrupted = ended is not None and ended.signal is not None  # else the baseline could not be had
-        return self.state.lacks_finals(test=final.test, baseline=final.baseline and was_interrupted)
+        return self.state.lacks_finals(final.top if final.test else 0, baseline=final.baseline and was_interrupted)
 
     @property
     def _has_reached_target(self) -> bool:

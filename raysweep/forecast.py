@@ -52,6 +52,8 @@ class Forecast:
     """Of the final scores at most; 0 where there are none."""
     usually_usd: tuple[float, float] = (0.0, 0.0)
     """Between these two lie eight in ten simulated sweeps."""
+    n_finalists: int = 1
+    """How many models are scored at the end."""
 
     @property
     def is_paid(self) -> bool:
@@ -61,7 +63,7 @@ class Forecast:
     @property
     def least_usd(self) -> float:
         """Less than this pays for no job and its final scores."""
-        return (self.cheapest.usd or 0.0) + min(self.cheapest.final_usd, self.final_usd)
+        return (self.cheapest.usd or 0.0) + min(self.n_finalists * self.cheapest.final_usd, self.final_usd)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Forecaster:
     def forecast(self) -> Forecast:
         """Worst and expected. Raises ConfigError where a price is missing."""
         n_trials = len(self._sweep(NoPruning(), seed=0))  # a grid may hold fewer than were asked for
-        final_usd = max(one.final_usd for one in self.estimates) if self.ready.config.final.test else 0.0
+        final = self.ready.config.final
+        n_finalists = min(final.top, n_trials)
+        final_usd = n_finalists * max(one.final_usd for one in self.estimates) if final.test else 0.0
         dearest = max(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens))
         longest_s = max((one.duration_s for one in self.estimates if one.duration_s is not None), default=None)
         rounds = -(-n_trials // self.concurrency)
@@ -85,7 +89,9 @@ class Forecaster:
         )
         cheapest = min(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens))
         if isinstance(self.ready.config.early_stopping, Threshold):
-            return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, None, final_usd)
+            return Forecast(
+                n_trials, self.concurrency, cheapest, dearest, worst, None, final_usd, n_finalists=n_finalists
+            )
         sweeps = [self._sweep(self.ready.make_pruner(), seed) for seed in range(SIMULATIONS)]
         costs = sorted(sum(self._usd(trial) for trial in trials) + final_usd for trials in sweeps)
         expected = Total(
@@ -94,7 +100,7 @@ class Forecaster:
             None if longest_s is None else statistics.fmean(max(one.ended_s for one in trials) for trials in sweeps),
         )
         usual = (costs[len(costs) // 10], costs[-1 - len(costs) // 10])
-        return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, expected, final_usd, usual)
+        return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, expected, final_usd, usual, n_finalists)
 
     @property
     def concurrency(self) -> int:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from raysweep.entries import Evaluated
-from raysweep.scoring import METRICS
+from raysweep.scoring import doc_of
 from raysweep.space import ParamValue
 from raysweep.state import SweepState, TrialState
 
@@ -138,15 +138,17 @@ def _metric_column(name: str, taken: Mapping[str, ColumnDoc]) -> str:
 
 def _metric_docs(state: SweepState, taken: Mapping[str, ColumnDoc]) -> dict[str, ColumnDoc]:
     names = metric_names(one for number in sorted(state.trials) for one in state.trials[number].evaluations)
-    helps = {name: doc.help for name, doc in METRICS.items()} | dict(state.started.metrics if state.started else {})
+    helps = dict(state.started.metrics if state.started else {})
     return {_metric_column(name, taken): ColumnDoc("float64", _metric_help(name, helps)) for name in names}
 
 
 def _metric_help(name: str, helps: Mapping[str, str]) -> str:
     split, _, bare = name.partition("_")
     split = {"val": "validation", "test": "test", "train": "training"}.get(split, "")
-    if split and bare in helps:
-        return f"On the {split} split: {helps[bare]}"
+    doc = doc_of(bare)
+    words = helps.get(bare) or (doc.help if doc else "")
+    if split and words:
+        return f"On the {split} split: {words}"
     return f"The trainer's metric {name}."
 
 

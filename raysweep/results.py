@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep import entries, ledger
+from raysweep.certainty import Certainty
+from raysweep.certainty import find as find_certainty
 from raysweep.errors import DiskError
 from raysweep.frames import evaluations_table, trials_table
+from raysweep.gap import Gap, gap_of
+from raysweep.predictions import Kept, Place
+from raysweep.predictions import find as find_predictions
 from raysweep.state import SweepState, TrialState, fold
 
 if TYPE_CHECKING:
@@ -49,6 +54,32 @@ class Results:
     def finals(self) -> tuple[entries.FinalScored, ...]:
         """What was scored after the search, on a split that ranked no trial; in the order scored."""
         return self.state.finals
+
+    @property
+    def predictions(self) -> Kept | None:
+        """What the best trial's model said of the test rows; None where that was not kept.
+
+        Raises SweepFolderError for a file that cannot be read.
+        """
+        best = self.best
+        return find_predictions(self.folder, Place("best", best.number, "test")) if best else None
+
+    @property
+    def certainty(self) -> Certainty | None:
+        """How sure the best trial's test scores are, and whether they differ from the baselines'.
+
+        None where its predictions were not kept. Raises SweepFolderError for predictions that cannot be read.
+        """
+        best, state = self.best, self.state
+        return find_certainty(self.folder, best.number, state.bare_metric, state.rivals) if best else None
+
+    @property
+    def gap(self) -> Gap | None:
+        """How much better the winner looked on validation than on test, and what would explain that.
+
+        None where nobody knows. Raises as `certainty` does.
+        """
+        return gap_of(self.state, self.certainty)
 
 
 def load(folder: str | Path) -> Results:

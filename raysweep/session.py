@@ -100,7 +100,7 @@ class Session:
         """Whether nothing is left that this session was to do."""
         state, final = self.recorder.state, self.ready.config.final
         is_open = len(state.trials) < self.n_trials or any(trial.can_go_on for trial in state.trials.values())
-        return not is_open and not state.lacks_finals(test=final.test, baseline=final.baseline)
+        return not is_open and not state.lacks_finals(final.top if final.test else 0, baseline=final.baseline)
 
     def _run_trials(self, driver: Driver) -> None:
         bills = BillWatch(self._settlement)
@@ -126,13 +126,8 @@ class Session:
         return Settlement(self.ready.trainer, self.sweep_id, self.folder, self.recorder, self.clock, price)
 
     def _score_finals(self, driver: Driver) -> tuple[str, ...]:
-        finals = Finals(
-            self.ready,
-            self.recorder,
-            self.clock,
-            predict=lambda model: self._predict(driver, model),
-            usd_of=lambda trial: self._final_usd(driver, trial),
-        )
+        predict, usd_of = partial(self._predict, driver), partial(self._final_usd, driver)
+        finals = Finals(self.ready, self.folder, self.recorder, self.clock, predict=predict, usd_of=usd_of)
         return finals.score(lambda: driver.signal is not None)
 
     def _predict(self, driver: Driver, model: str) -> Sequence[Prediction] | None:
@@ -211,6 +206,7 @@ class Session:
                 partial(self.ready.trainer.estimate, data=self.data) if self.ready.capabilities.is_paid else None,
                 config.budget.max_usd,
                 scores_best=config.final.test,
+                n_finalists=min(config.final.top, self.n_trials),
             ),
         )
 

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from raysweep import trial_state
 from raysweep.entries import (
+    FINALIST,
     CancelRequested,
     Entry,
     Evaluated,
@@ -24,6 +25,7 @@ from raysweep.entries import (
 from raysweep.errors import SweepFolderError
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
+from raysweep.predictions import Place
 from raysweep.spending import Account, Spending, total
 from raysweep.trial_state import TrialState
 
@@ -37,9 +39,9 @@ class SweepState:
     started: SweepStarted | None = None
     trials: Mapping[int, TrialState] = field(default_factory=dict)
     finals: tuple[FinalScored, ...] = ()
-    """The latest of each name and split."""
+    """The latest of each name and split; of finalists each."""
     tested: frozenset[int | None] = frozenset()
-    """Every trial whose model was scored on the test split: more than one where a sweep went on after its end."""
+    """Every trial scored on the test split as the winner: more than one where a sweep went on after its end."""
     ended: SweepEnded | None = None
     n_trials: int = 0
     """How many the sweep may make; a later session may have raised it."""
@@ -66,15 +68,33 @@ class SweepState:
         return Goal(self.started.metric, "max" if self.started.mode == "max" else "min")
 
     @property
+    def bare_metric(self) -> str:
+        """The objective's name without its split; raises ValueError before the first entry."""
+        return self.goal.metric.removeprefix("val_")
+
+    @property
+    def rivals(self) -> tuple[Place, ...]:
+        """With what the winner can be compared on the test split: runner-up and baselines, so far as scored."""
+        second = {trial.number for trial in self.ranked[1:2]}
+        finalists = tuple(one for one in self.finals if one.name == FINALIST and one.trial in second)
+        baselines = tuple(one for one in self.finals if one.trial is None and one.split == "test")
+        return tuple(Place(one.name, one.trial, one.split) for one in (*finalists, *baselines))
+
+    @property
     def best(self) -> TrialState | None:
         """The best completed trial; the earlier one where two are equal."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def ranked(self) -> tuple[TrialState, ...]:
+        """The completed trials by their objective, the best first; the earlier one first where two are equal."""
         goal = self.goal
         scored = [
             (goal.loss(trial.ended.objective), trial.number, trial)
             for trial in self.trials.values()
             if trial.ended and trial.ended.outcome is Outcome.COMPLETED and trial.ended.objective is not None
         ]
-        return min(scored)[2] if scored else None
+        return tuple(trial for _, _, trial in sorted(scored, key=lambda one: one[:2]))
 
     @property
     def spending(self) -> Spending:
@@ -100,11 +120,18 @@ class SweepState:
         """Whether it was scored after the search already."""
         return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.finals)
 
-    def lacks_finals(self, *, test: bool, baseline: bool) -> bool:
-        """Whether the best model, where there is one, or the baseline is still to be scored, so far as it is wanted."""
-        best = self.best
-        has_model = best is not None and best.ended is not None and best.ended.model is not None
-        lacks_test = test and best is not None and has_model and not self.is_scored("best", "test", best.number)
+    def finalists(self, n: int) -> tuple[TrialState, ...]:
+        """The n best completed trials whose models are there to be scored, so far as they are among the n best."""
+        return tuple(trial for trial in self.ranked[:n] if trial.ended and trial.ended.model is not None)
+
+    def lacks_test(self, trial: int) -> bool:
+        """Whether the trial's model has still to be scored on the test split, as the winner's or as a finalist's."""
+        names = ("best",) if self.best and self.best.number == trial else ("best", FINALIST)
+        return not any(self.is_scored(name, "test", trial) for name in names)
+
+    def lacks_finals(self, n_finalists: int, *, baseline: bool) -> bool:
+        """Whether one of the best models, or the baseline, is still to be scored, so far as it is wanted."""
+        lacks_test = any(self.lacks_test(trial.number) for trial in self.finalists(n_finalists))
         return lacks_test or (baseline and not self.is_scored("tfidf", "test", None))
 
     def apply(self, entry: Entry) -> "SweepState":
@@ -151,14 +178,20 @@ class SweepState:
         return replace(resumed, finals_account=account, max_usd=entry.max_usd)
 
     def _scored(self, entry: FinalScored) -> "SweepState":
-        others = tuple(one for one in self.finals if (one.name, one.split) != (entry.name, entry.split))
-        is_winner = entry.split == "test" and entry.trial is not None
+        others = tuple(one for one in self.finals if not _replaces(entry, one))
+        is_winner = entry.split == "test" and entry.trial is not None and entry.name != FINALIST
         tested = self.tested | {entry.trial} if is_winner else self.tested
         account = self.finals_account if entry.trial is None else self.finals_account.settle(entry.usd)
         return replace(self, finals=(*others, entry), tested=tested, finals_account=account)
 
     def _with(self, trial: TrialState) -> "SweepState":
         return replace(self, trials={**self.trials, trial.number: trial})
+
+
+def _replaces(entry: FinalScored, one: FinalScored) -> bool:
+    """Whether the score takes the other's place: the same model's, or the former winner's."""
+    is_same_model = entry.trial is not None and entry.trial == one.trial
+    return entry.split == one.split and (is_same_model or entry.name == one.name != FINALIST)
 
 
 def fold(entries: Iterable[Entry]) -> SweepState:

@@ -11,11 +11,16 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises DiskError.
     """
+    write_whole_bytes(path, text.encode())
+
+
+def write_whole_bytes(path: Path, content: bytes) -> None:
+    """As `write_whole`, of what is no text."""
     half = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with half.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with half.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())  # a power cut must not leave a name without its content
         half.replace(path)

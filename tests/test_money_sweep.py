@@ -11,7 +11,9 @@ from raysweep.config import WireTrainer
 from raysweep.config.load import parse
 from raysweep.entries import FinalScored, JobSettled, TrialEnded, TrialProposed
 from raysweep.errors import ConfigError
+from raysweep.forecast import Forecaster
 from raysweep.jobs import JobSpec, Outcome
+from raysweep.preflight import make_ready
 from raysweep.state import SweepState
 from raysweep.sweep import Options, resume_sweep, run_sweep
 from raysweep.testing.processes import ProcessRunner
@@ -180,3 +182,17 @@ def test_a_job_that_has_shown_no_step_costs_nothing_only_while_it_surely_does_no
         job.cancel()
 
         assert share * trainer.estimate(spec, data).usd == told.usd
+
+
+def test_every_finalist_is_paid_within_the_budget_and_named_in_the_plan(paid):
+    paid |= {"final": {"test": True, "baseline": False, "top": 2}, "early_stopping": {"kind": "none"}}
+    one = make_ready(parse(paid | {"final": {"test": True, "baseline": False}}, "test"))
+    two = make_ready(parse(paid, "test"))
+
+    found = run(paid, budget={"max_usd": 3.0})
+
+    assert Forecaster(two, TRIALS).forecast().final_usd == 2 * Forecaster(one, TRIALS).forecast().final_usd
+    finals = [final for final in found.finals if final.usd]
+    assert ["best", "finalist"] == [final.name for final in finals]
+    assert found.state.finals_usd == pytest.approx(sum(final.usd for final in finals))
+    assert found.state.spending.committed <= 3.0

@@ -184,12 +184,11 @@ def test_names_from_outside_cannot_break_the_page(tmp_path):
 def test_the_winners_answers_are_drawn_where_they_are_known(tmp_path):
     answers = Predicted(("1", "2"), (0, 1, 1), (0, 7, -1), ((0.9, 0.1), (0.4, 0.6), (0.5, 0.5)))
 
-    report(record([0.1, 0.2], predictions=answers, certainty="Certain to two points."), tmp_path)
+    report(record([0.1, 0.2], predictions=answers), tmp_path)
 
     drawn = (tmp_path / "plots" / "plot_confusion_matrix.svg").read_text(encoding="utf-8")
     assert "no label" in drawn
     assert (tmp_path / "plots" / "plot_reliability.png").is_file()
-    assert "Certain to two points." in (tmp_path / "findings.md").read_text(encoding="utf-8")
 
 
 def test_the_seeds_metric_names_are_read_as_ours(tmp_path):

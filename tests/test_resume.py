@@ -472,7 +472,7 @@ def test_what_a_signal_left_unscored_is_scored_when_the_sweep_goes_on(settings, 
 
     found = go_on(found.folder)
 
-    assert {"best", "tfidf"} == {final.name for final in found.finals}
+    assert {"best", "majority", "ridge", "tfidf"} == {final.name for final in found.finals}
     assert found.state.ended.signal is None
 
 

@@ -197,6 +197,15 @@ def test_money_to_score_the_best_is_kept_back():
     assert 0.3 == driver.purse.final_usd(spec)
 
 
+def test_money_to_score_every_finalist_is_kept_back():
+    for n_finalists, is_enough in ((1, True), (2, True), (3, False)):
+        driver, _, _ = make_driver(means=replace(means(2.6, final=0.3), n_finalists=n_finalists))
+        driver.suggest()
+        driver.report(0, evaluated(0.5, 1.0, is_final=True))
+
+        assert is_enough == (not isinstance(driver.suggest(), Done))
+
+
 def test_final_scores_that_cannot_be_paid_are_refused():
     driver, _, _ = make_driver(means=means(2.0, final=0.3))
     spec = driver.suggest()

@@ -50,7 +50,7 @@ def test_a_sweep_leaves_everything_that_it_promises(cluster, synthetic):
     assert 4 == len(again.trials)
     assert set(again.trials.outcome) <= {"completed", "pruned"}
     assert again.best is not None
-    assert {"best", "tfidf"} == {final.name for final in again.finals}
+    assert {"best", "majority", "ridge", "tfidf"} == {final.name for final in again.finals}
     assert {"config.yaml", "ledger.jsonl", "trials.parquet", "evaluations.parquet", "tensorboard", "jobs"} <= {
         path.name for path in folder.iterdir()
     }

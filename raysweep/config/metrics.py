@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, field_validator
 
 from raysweep.config.sections import Section
-from raysweep.scoring import METRICS
+from raysweep.scoring import F1_OF, METRICS
 
 _TAKEN = {*METRICS, "loss"}
 """What raysweep or a host calls its own; `val_loss` is a host's."""
@@ -56,7 +56,7 @@ MetricEntry = Annotated[MetricSection, BeforeValidator(_spelled_out, json_schema
 def check_name(name: str) -> None:
     """Raise ValueError for a name that a metric of the user's own cannot have."""
     place = f"metrics.{name}"
-    if name in _TAKEN:
+    if name in _TAKEN or name.startswith(F1_OF):
         raise ValueError(f"{place}: the name is taken by a metric that is made anyway; choose another")
     if not (name.isascii() and name.isidentifier()):
         raise ValueError(f"{place}: {name!r} cannot be a metric's name; use letters, digits and underscores")

@@ -220,5 +220,7 @@ class FinalSection(Section):
 
     test: bool = True
     """Whether the best completed trial is scored on the test split."""
+    top: Annotated[int, Field(ge=1)] = 1
+    """How many of the best completed trials are; the first by validation is the winner whatever they score there."""
     baseline: bool = True
-    """Whether TF-IDF and logistic regression are scored beside it."""
+    """Whether the commonest label and models on TF-IDF are scored beside it."""

@@ -26,7 +26,7 @@ from raysweep.config.sections import (
 from raysweep.config.wire import WireTrainer
 from raysweep.dimensions import ParamValue, SpaceError
 from raysweep.goal import Goal
-from raysweep.scoring import METRICS
+from raysweep.scoring import doc_of
 from raysweep.space import Space
 
 
@@ -178,10 +178,11 @@ def _goal(metric: str, mode: Literal["auto", "max", "min"]) -> Goal:
     if mode != "auto":
         return Goal(metric, mode)
     bare = metric.removeprefix("val_")
-    if metric.startswith("val_") and bare in METRICS:
-        return Goal(metric, METRICS[bare].direction)
+    doc = doc_of(bare)
+    if metric.startswith("val_") and doc:
+        return Goal(metric, doc.direction)
     if metric in _HOST_DIRECTIONS:
         return Goal(metric, _HOST_DIRECTIONS[metric])
-    if metric in METRICS:
+    if doc:
         raise ValueError(f"{metric}: a metric's name begins with its split; did you mean val_{metric}?")
     raise ValueError(f"{metric}: not a metric whose direction is known; set its mode to max or min")

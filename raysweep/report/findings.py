@@ -6,14 +6,15 @@ from functools import cached_property
 
 import numpy as np
 
+from raysweep.baseline import WORDS as BASELINES
 from raysweep.report.advice import advice
 from raysweep.report.answers import Answer, answers
 from raysweep.report.importance import Importance, importance
 from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
+from raysweep.views.certainty import gap_sentence, sentences
 from raysweep.views.words import about, metric, money, tokens
 
-BASELINES: Mapping[str, str] = {"tfidf": "TF-IDF and logistic regression"}
 SPLITS: Mapping[str, str] = {"val": "validation", "test": "test"}
 
 
@@ -103,7 +104,9 @@ class Findings:
 
 def _sure(record: Record) -> Iterator[str]:
     if record.certainty:
-        yield record.certainty
+        yield from (sentence for sentence, _ in sentences(record.certainty))
+    if record.gap:
+        yield gap_sentence(record.gap)
     finals = record.sweep.finals if record.sweep else ()
     yield from _finals(record, finals)
     if record.best is None:
@@ -120,12 +123,25 @@ def _finals(record: Record, finals: tuple[FinalScore, ...]) -> Iterator[str]:
     bare = record.goal.metric.partition("_")[2]
     for final in finals:
         value = final.metrics.get(f"{final.split}_{bare}")
-        if value is None:
+        if value is None or _is_told(record, final, bare):
             continue
-        who = BASELINES.get(final.name, final.name) if final.trial is None else f"Trial {final.trial}"
+        who = _baseline(final.name) if final.trial is None else f"Trial {final.trial}"
         split = SPLITS.get(final.split, final.split)
         unseen = ", which ranked no trial" if final.split == "test" and final.trial is not None else ""
         yield f"{who} on the {split} split{unseen}: {bare} {metric(bare, value)}."
+
+
+def _is_told(record: Record, final: FinalScore, bare: str) -> bool:
+    """Whether it is the winner's, said with its interval already, or a baseline's on rows where none is compared."""
+    found = record.certainty
+    if found is None or bare != found.metric:
+        return False
+    return final.trial == found.trial if final.split == "test" else final.trial is None
+
+
+def _baseline(name: str) -> str:
+    words = BASELINES.get(name, name)
+    return words[:1].upper() + words[1:]
 
 
 def _lead(record: Record) -> Iterator[str]:

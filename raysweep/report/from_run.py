@@ -10,8 +10,10 @@ from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUn
 from raysweep.errors import InputError, SweepFolderError
 from raysweep.folder import read_settings
 from raysweep.frames import COLUMNS, PARAMS_PREFIX, metric_names
+from raysweep.gap import gap_of
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
-from raysweep.report.record import Bill, FinalScore, Param, Record, SweepFacts, kind_of
+from raysweep.predictions import Kept
+from raysweep.report.record import Bill, FinalScore, Param, Predicted, Record, SweepFacts, kind_of
 from raysweep.report.scales import param_of
 from raysweep.space import Params
 from raysweep.state import SweepState
@@ -37,6 +39,11 @@ def record_of(found: results.Results) -> Record:
         raise SweepFolderError(f"{folder}: nothing was begun in it; there is nothing to report")
     config = _settings(folder, found.state)
     trials = found.trials
+    notes = () if config else ("config.yaml is gone or was changed: rungs and ranges are not shown",)
+    try:
+        certainty, predictions = found.certainty, _predicted(found.predictions)
+    except InputError as error:
+        certainty, predictions, notes = None, None, (*notes, str(error))
     return Record(
         title=started.name,
         goal=found.state.goal,
@@ -46,7 +53,24 @@ def record_of(found: results.Results) -> Record:
         params=_params(found.state, trials, config),
         sweep=_facts(folder, found.state, config),
         notice=config.rehearsal_words if config else "",
-        notes=() if config else ("config.yaml is gone or was changed: rungs and ranges are not shown",),
+        certainty=certainty,
+        gap=gap_of(found.state, certainty),
+        predictions=predictions,
+        notes=notes,
+    )
+
+
+def _predicted(kept: Kept | None) -> Predicted | None:
+    if kept is None:
+        return None
+    answers = kept.answers
+    table = answers.probabilities
+    return Predicted(
+        kept.task.labels,
+        tuple(answers.right.tolist()),
+        tuple(answers.predicted.tolist()),
+        None if table is None else tuple(tuple(row) for row in table.tolist()),
+        "test",
     )
 
 

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from raysweep.certainty import Comparison
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
 from raysweep.report.table import columns, ranked
+from raysweep.views.certainty import signed
 from raysweep.views.words import metric
 
 TOP = 10
@@ -32,6 +34,9 @@ def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
         ("What to try next", findings.next_steps),
     ):
         yield from ("", f"## {title}", "", *(f"- {sentence}" for sentence in sentences))
+    head, rows = certainty_table(findings)
+    if rows:
+        yield from ("", "## The winner on the test split", "", *_table(head, rows))
     yield from ("", f"## {record.goal.metric} in numbers", "")
     yield from _table(["", *findings.statistics[0].cells], [_row(one.of, one.cells) for one in findings.statistics])
     yield from ("", f"Failed trials: {threshold_words(findings)}.")
@@ -51,6 +56,29 @@ def _row(name: str, cells: dict[str, float]) -> list[str]:
 def number_cell(name: str, value: float) -> str:
     """A statistic: counts whole, the others with six decimals; a dash where there is none."""
     return "-" if math.isnan(value) else f"{value:.0f}" if name == "count" else f"{value:.6f}"
+
+
+def certainty_table(findings: Findings) -> tuple[list[str], list[list[str]]]:
+    """The winner's headline metrics with their intervals, and less each baseline's; no rows where nobody knows."""
+    found = findings.record.certainty
+    if found is None:
+        return [], []
+    head = ["metric", f"trial {found.trial}", "95 % interval", *map(_less, found.comparisons)]
+    rows = []
+    for name, interval in found.intervals.items():
+        compared = [_compared(one, name) for one in found.comparisons]
+        span = f"{metric(name, interval.low)} to {metric(name, interval.high)}"
+        rows.append([name, metric(name, interval.value), span, *compared])
+    return head, rows
+
+
+def _less(one: Comparison) -> str:
+    return f"less {one.name}" if one.trial is None else f"less trial {one.trial}"
+
+
+def _compared(one: Comparison, name: str) -> str:
+    verdict = one.verdict(name)
+    return "-" if verdict is None else f"{signed(one.differences[name])}: {verdict}"
 
 
 def _importance(findings: Findings) -> Iterator[str]:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
-from raysweep.report.markdown import answer_rows, number_cell
+from raysweep.report.markdown import answer_rows, certainty_table, number_cell
 from raysweep.report.table import columns, ranked
 
 REFRESH_S = 15
@@ -25,6 +25,7 @@ def page(findings: Findings, pictures: Sequence[Picture], *, made_at: str) -> st
             f"{refresh}<title>{title}: findings</title>\n<style>\n{_asset('page.css')}</style>\n</head>",
             "<body>\n<main>",
             *_first(findings),
+            *_certainty(findings),
             *_table(findings),
             *_statistics(findings),
             *_pictures(findings, pictures),
@@ -98,6 +99,14 @@ def _cell(text: str, key: str, *, is_number: bool) -> str:
         return f'<td class="number"{sort_key}>{escape(text)}</td>'
     title = f' title="{escape(text, quote=True)}"' if len(text) > 40 else ""
     return f"<td{title}>{escape(text)}</td>"
+
+
+def _certainty(findings: Findings) -> Iterator[str]:
+    head, rows = certainty_table(findings)
+    if rows:
+        yield f"<h2>The winner on the test split</h2>\n{_plain_table(head, rows)}"
+        words = "95 % intervals by the bootstrap over rows; a difference is drawn on the same rows for both."
+        yield f'<p class="quiet">{words}</p>'
 
 
 def _statistics(findings: Findings) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from raysweep.certainty import Certainty
+from raysweep.gap import Gap
 from raysweep.goal import Goal
 
 if TYPE_CHECKING:
@@ -108,8 +110,10 @@ class Record:
     metrics: tuple[str, ...]
     params: tuple[Param, ...]
     sweep: SweepFacts | None = None
-    certainty: str | None = None
-    """How sure the winner is, in words, where somebody has measured it."""
+    certainty: Certainty | None = None
+    """How sure the winner is, where its predictions of the test rows were kept."""
+    gap: Gap | None = None
+    """How much better the winner looked on validation, where that is known."""
     predictions: Predicted | None = None
     """The winner's."""
     notes: tuple[str, ...] = ()

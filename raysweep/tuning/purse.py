@@ -18,6 +18,8 @@ class Means:
     """What may be spent and reserved together; None: no limit."""
     scores_best: bool = False
     """Whether money is kept back, to score the best model on the test split."""
+    n_finalists: int = 1
+    """How many models that is."""
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Purse:
     has_host: bool = False
     """Whether a job may live on when nobody works on its trial any more."""
     _kept_usd: float = 0.0
-    """For the final scores of the trial whose model would cost the most."""
+    """For the final score of the trial whose model would cost the most."""
     _seen: dict[int, tuple[JobSpec, Progress]] = field(default_factory=dict)
     """The last that was seen of the jobs that are watched."""
     _said: dict[int, float] = field(default_factory=dict)
@@ -48,7 +50,7 @@ class Purse:
         needed = self.reservation(spec)
         if max_usd is None or needed is None or open_usd is not None:
             return None
-        kept = max(self._kept_usd, self._final(spec))
+        kept = self.means.n_finalists * max(self._kept_usd, self._final(spec))
         if spending.fits(needed + kept, max_usd):
             return None
         left, owed_usd = max(0.0, max_usd - spending.committed), self.owed_usd
@@ -120,7 +122,7 @@ class Purse:
         usd, spending, max_usd = self._final(spec), self.recorder.state.spending, self.means.max_usd
         if usd and max_usd is not None and not spending.fits(usd, max_usd):
             raise RaysweepError(
-                f"the best model was not scored on the test split: that may cost {usd:.2f} USD, and "
+                f"trial {spec.trial}'s model was not scored on the test split: that may cost {usd:.2f} USD, and "
                 f"{spending.spent:.2f} of {max_usd:.2f} USD are spent; resume with a larger budget.max_usd"
             )
         return usd or None

@@ -10,11 +10,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from raysweep import certainty
+from raysweep.baseline import WORDS as BASELINES
+from raysweep.certainty import Verdict
+from raysweep.errors import InputError
 from raysweep.frames import metric_names
+from raysweep.gap import gap_of
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.space import Params
 from raysweep.state import SweepState, TrialState
+from raysweep.views.certainty import gap_sentence, sentences
 from raysweep.views.pace import counts, savings
 from raysweep.views.rows import STYLES, metric_columns, top_rows
 from raysweep.views.tables import Column, blocks
@@ -25,7 +31,7 @@ TOP = 5
 REASONS = 4
 """So many different reasons an outcome are told apart."""
 
-_BASELINES: Mapping[str, str] = MappingProxyType({"tfidf": "TF-IDF"})
+_BASELINES: Mapping[str, str] = MappingProxyType({"majority": "majority", "ridge": "ridge", "tfidf": "TF-IDF"})
 _SPLITS: Mapping[str, str] = MappingProxyType({"val": "validation"})
 
 
@@ -35,7 +41,7 @@ def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
         return Text("nothing was run")
     parts: list[RenderableType] = [Text(), *_head(state), *_notice(setting), Text()]
     if state.best:
-        parts += [*_best(state, state.best, width), Text(), *_top(state, setting, width), Text()]
+        parts += [*_best(state, state.best, setting, width), Text(), *_top(state, setting, width), Text()]
     else:
         parts += [Text("no trial completed, so there is no best one", style="bold red"), Text()]
     parts += [*_outcomes(state, width), Text(), *_tokens(state, setting), *_places(state, setting)]
@@ -61,9 +67,10 @@ def _notice(setting: Setting) -> Iterator[RenderableType]:
         yield Text(setting.notice, style="bold yellow")
 
 
-def _best(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
+def _best(state: SweepState, best: TrialState, setting: Setting, width: int) -> Iterator[RenderableType]:
     yield Text(f"Best: trial {best.number}, chosen by {state.goal.metric} ({state.goal.mode})", style="bold green")
     yield from _score_blocks(state, best, width)
+    yield from _sure(state, best, setting)
     if len(state.tested) > 1:
         words = f"the test split has scored {len(state.tested)} winners of this sweep, one after the other"
         yield Text(
@@ -75,6 +82,19 @@ def _best(state: SweepState, best: TrialState, width: int) -> Iterator[Renderabl
     yield Text.assemble(("model    ", "dim"), (best.ended and best.ended.model) or "none kept")
 
 
+def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[RenderableType]:
+    try:
+        found = certainty.find(setting.folder, best.number, state.bare_metric, state.rivals)
+    except InputError as error:
+        yield Text(str(error), style="yellow")
+        return
+    for sentence, verdict in sentences(found) if found else ():
+        yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
+    gap = gap_of(state, found)
+    if gap:
+        yield Text(gap_sentence(gap), style="" if gap.is_explained else "yellow")
+
+
 def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
     goal = Goal(_bare(state.goal.metric), state.goal.mode)
     scores = _scores(state, best)
@@ -84,8 +104,10 @@ def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[R
     styles = ["green" if place == 0 else "" for place in range(len(rows))]
     key = Column("scores", tuple(scores), "left")
     yield from chain(*blocks(key, metric_columns(rows, tuple(names), goal), width, styles))
-    if any(final.name == "tfidf" for final in state.finals):
-        yield Text("TF-IDF: TF-IDF + logistic regression, trained on the same rows", style="dim")
+    names = dict.fromkeys(final.name for final in state.finals if final.name in BASELINES)
+    told = "; ".join(f"{_BASELINES[name]}: {BASELINES[name]}" for name in names)
+    if told:
+        yield Text(f"{told}; of the same training rows", style="dim")
 
 
 def _scores(state: SweepState, best: TrialState) -> dict[str, Mapping[str, float | None]]:

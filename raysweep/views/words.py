@@ -6,17 +6,31 @@ from types import MappingProxyType
 from raysweep.space import ParamValue
 
 NOTHING = "-"
+ROUNDING = 1e-12
+"""A metric nearer to zero is what rounding leaves of it."""
 
 _HEADINGS: Mapping[str, str] = MappingProxyType(
     {
         "accuracy": "acc",
+        "balanced_accuracy": "bal.\nacc",
         "f1_weighted": "F1\nwtd",
         "f1_macro": "F1\nmacro",
+        "precision_macro": "prec.\nmacro",
+        "recall_macro": "rec.\nmacro",
         "log_loss": "log\nloss",
+        "brier": "Brier",
+        "ece": "ECE",
+        "auroc": "AUC",
         "mse": "MSE",
         "mae": "MAE",
+        "rmse": "RMSE",
         "qwk": "QWK",
+        "spearman": "rho",
         "mse_expected": "MSE\nexp.",
+        "mae_expected": "MAE\nexp.",
+        "rmse_expected": "RMSE\nexp.",
+        "qwk_expected": "QWK\nexp.",
+        "spearman_expected": "rho\nexp.",
         "n_predicted_labels": "lab.\nused",
         "coverage": "cover-\nage",
     }
@@ -46,7 +60,9 @@ def metric(name: str, value: float | None) -> str:
         return NOTHING
     if "n_" in (name[:2], name.partition("_")[2][:2]) and value == round(value):
         return str(round(value))
-    if value != 0 and not 0.0005 <= abs(value) < 10_000:
+    if abs(value) < ROUNDING:
+        return f"{0:.3f}"
+    if not 0.0005 <= abs(value) < 10_000:
         return f"{value:.1e}"
     return f"{value:.3f}"
 

@@ -1,0 +1,135 @@
+"""What was said of each row of a split that ranked no trial, kept in the sweep's folder as Parquet."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysweep.errors import SweepFolderError
+from raysweep.scoring import Answers, Prediction, read
+from raysweep.task import Task, TaskKind
+from raysweep.whole import write_whole_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FOLDER = "predictions"
+TASK_KEY = "raysweep.task"
+N_VALIDATION_KEY = "raysweep.n_validation"
+HELP = {
+    "row": "The row's place in its split, from 0, in the order of the data.",
+    "label": "The right label.",
+    "probabilities": "One a label, in the task's order; null where the model gives none.",
+    "value": "The expected rating, where the model answers with a number.",
+    "text": "What the model wrote, where it writes.",
+}
+"""What each column means; the row's own text is not among them."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One model's predictions of one split, with what they have to be held against."""
+
+    task: Task
+    """Without metrics of the user's own."""
+    labels: tuple[str, ...]
+    """The right ones."""
+    predictions: tuple[Prediction, ...]
+    n_validation: int = 0
+    """How many rows ranked the trials; 0: not known."""
+
+    @property
+    def answers(self) -> Answers:
+        """The predictions as arrays."""
+        return read(self.task, self.labels, self.predictions)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whose predictions, and of which rows."""
+
+    name: str
+    """`best`, `finalist` or a baseline's."""
+    trial: int | None
+    split: str
+    """`val` or `test`."""
+
+    def path(self, folder: Path) -> Path:
+        """The file in a sweep's folder."""
+        trial = "" if self.trial is None else f"_trial_{self.trial:04d}"
+        return folder / FOLDER / f"{self.name}{trial}_{self.split}.parquet"
+
+
+def keep(folder: Path, place: Place, kept: Kept) -> None:
+    """Write the file, whole or not at all; raises DiskError."""
+    from pyarrow import BufferOutputStream, parquet
+
+    stream = BufferOutputStream()
+    parquet.write_table(_table(kept), stream)
+    write_whole_bytes(place.path(folder), stream.getvalue().to_pybytes())
+
+
+def find(folder: Path, place: Place) -> Kept | None:
+    """What was kept, None where nothing was; raises SweepFolderError for a file that cannot be read."""
+    from pyarrow import ArrowInvalid, parquet
+
+    path = place.path(folder)
+    if not path.is_file():
+        return None
+    try:
+        table = parquet.read_table(path)
+        told = table.schema.metadata
+        return Kept(
+            _task(json.loads(told[TASK_KEY.encode()])),
+            tuple(table.column("label").to_pylist()),
+            tuple(map(_prediction, table.select(["probabilities", "value", "text"]).to_pylist())),
+            int(told[N_VALIDATION_KEY.encode()]),
+        )
+    except (OSError, ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise SweepFolderError(f"{path}: not predictions as they were written ({error}); delete it") from error
+
+
+def of_trial(folder: Path, trial: int) -> Kept | None:
+    """What a trial's model said of the test rows, as the winner's or as a finalist's; raises as `find` does."""
+    found = (find(folder, Place(name, trial, "test")) for name in ("best", "finalist"))
+    return next((kept for kept in found if kept is not None), None)
+
+
+def _table(kept: Kept) -> "pa.Table":
+    import pyarrow as pa
+
+    types = {
+        "row": pa.int64(),
+        "label": pa.string(),
+        "probabilities": pa.list_(pa.float64()),
+        "value": pa.float64(),
+        "text": pa.string(),
+    }
+    columns: dict[str, Sequence[object]] = {
+        "row": range(len(kept.labels)),
+        "label": kept.labels,
+        "probabilities": [one.probabilities for one in kept.predictions],
+        "value": [one.value for one in kept.predictions],
+        "text": [one.text for one in kept.predictions],
+    }
+    task = {"kind": kept.task.kind.value, "labels": kept.task.labels, "values": kept.task.values}
+    fields = [pa.field(name, one, metadata={"description": HELP[name]}) for name, one in types.items()]
+    schema = pa.schema(fields, metadata={TASK_KEY: json.dumps(task), N_VALIDATION_KEY: str(kept.n_validation)})
+    return pa.table({name: pa.array(columns[name], types[name]) for name in types}, schema=schema)
+
+
+def _task(told: dict[str, object]) -> Task:
+    labels, values = told["labels"], told["values"]
+    if not isinstance(labels, list) or not isinstance(values, list):
+        raise TypeError("its task has no labels")
+    return Task(TaskKind(str(told["kind"])), tuple(map(str, labels)), tuple(map(float, values)))
+
+
+def _prediction(row: dict[str, object]) -> Prediction:
+    probabilities, value, text = row["probabilities"], row["value"], row["text"]
+    return Prediction(
+        tuple(map(float, probabilities)) if isinstance(probabilities, list) else None,
+        value if isinstance(value, float) else None,
+        text if isinstance(text, str) else None,
+    )

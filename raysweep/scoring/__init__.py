@@ -1,0 +1,32 @@
+"""From predictions to metrics, and how sure they are: one evaluator for every trainer, baseline and split."""
+
+from raysweep.scoring.answers import UNREAD, Answers, Prediction, read
+from raysweep.scoring.metrics import (
+    F1_OF,
+    METRICS,
+    MetricDoc,
+    doc_of,
+    metrics_of,
+    score,
+    shipped_metrics,
+    shipped_scores,
+)
+from raysweep.scoring.own import call_own, own_function, own_scores
+
+__all__ = [
+    "F1_OF",
+    "METRICS",
+    "UNREAD",
+    "Answers",
+    "MetricDoc",
+    "Prediction",
+    "call_own",
+    "doc_of",
+    "metrics_of",
+    "own_function",
+    "own_scores",
+    "read",
+    "score",
+    "shipped_metrics",
+    "shipped_scores",
+]

@@ -1,0 +1,142 @@
+"""How sure a metric is, by the bootstrap over examples (Efron 1979): of one model, or of the difference of two.
+
+Examples are drawn with replacement, as many as there are. For metrics of counts that is one multinomial draw over the
+cells of the table, however many examples there are; a comparison draws each example once for both models.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from raysweep.scoring.answers import Answers, Floats
+from raysweep.scoring.counts import cells, tally
+from raysweep.scoring.metrics import counted_metrics, weighed_metrics
+from raysweep.task import Task
+
+LEVEL = 0.95
+N_RESAMPLES = 10_000
+N_RESAMPLES_BY_EXAMPLE = 2_000
+"""For metrics that need every example: the ends of the interval are then known to about a thirtieth of its width."""
+CHUNK = 2_000_000
+"""Weights at once: 16 MB."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and where it could as well have been, had other examples been drawn."""
+
+    value: float
+    low: float
+    high: float
+    level: float = LEVEL
+
+    @property
+    def holds_zero(self) -> bool:
+        """For a difference: whether there may be none."""
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How it is drawn; the same seed gives the same intervals."""
+
+    seed: int = 0
+    n_resamples: int = N_RESAMPLES
+    n_by_example: int = N_RESAMPLES_BY_EXAMPLE
+    level: float = LEVEL
+    metrics: frozenset[str] | None = None
+    """Their names; None: every one. Fewer take less time."""
+
+    def takes(self, name: str) -> bool:
+        """Whether the metric is asked for."""
+        return self.metrics is None or name in self.metrics
+
+
+def intervals(task: Task, answers: Answers, bootstrap: Bootstrap | None = None) -> dict[str, Interval]:
+    """Of every metric that ships for the task; those that are undefined on these examples are left out."""
+    drawn, rng = bootstrap or Bootstrap(), _rng(bootstrap)
+    table = tally(answers)
+    resampled = rng.multinomial(answers.n, table.ravel() / answers.n, drawn.n_resamples).reshape(-1, *table.shape)
+    made = {
+        name: _interval(metric(table, answers.values), metric(resampled.astype(np.float64), answers.values), drawn)
+        for name, metric in counted_metrics(task).items()
+        if drawn.takes(name)
+    }
+    made |= _by_example([answers], weighed_metrics(answers), drawn, rng)
+    return {name: interval for name, interval in made.items() if interval}
+
+
+def differences(task: Task, first: Answers, second: Answers, bootstrap: Bootstrap | None = None) -> dict[str, Interval]:
+    """Of the first less the second, on the same examples, for every metric that both can give.
+
+    Raises ValueError where the examples are not the same.
+    """
+    if not np.array_equal(first.right, second.right):
+        raise ValueError("a paired comparison needs two models' answers to the same examples")
+    drawn, rng = bootstrap or Bootstrap(), _rng(bootstrap)
+    columns = first.n_labels + 1
+    both = cells(first) * columns + cells(second) % columns  # right label, first's answer, second's answer
+    shape = (first.n_labels, columns, columns)
+    table = np.bincount(both, minlength=math.prod(shape))
+    resampled = rng.multinomial(first.n, table / first.n, drawn.n_resamples).reshape(-1, *shape).astype(np.float64)
+    ours, theirs = resampled.sum(axis=3), resampled.sum(axis=2)
+    made = {
+        name: _interval(
+            metric(tally(first), first.values) - metric(tally(second), second.values),
+            metric(ours, first.values) - metric(theirs, second.values),
+            drawn,
+        )
+        for name, metric in counted_metrics(task).items()
+        if drawn.takes(name)
+    }
+    common = {name: metric for name, metric in weighed_metrics(first).items() if name in weighed_metrics(second)}
+    made |= _by_example([first, second], common, drawn, rng)
+    return {name: interval for name, interval in made.items() if interval}
+
+
+def _by_example(
+    models: list[Answers],
+    metrics: Mapping[str, Callable[[Answers, Floats], Floats]],
+    drawn: Bootstrap,
+    rng: np.random.Generator,
+) -> dict[str, Interval | None]:
+    """Of the first model, or of it less the second."""
+    metrics = {name: metric for name, metric in metrics.items() if drawn.takes(name)}
+    if not metrics:
+        return {}
+    once = np.ones((1, models[0].n))
+    values = {name: _difference(metric, models, once) for name, metric in metrics.items()}
+    parts: dict[str, list[Floats]] = {name: [] for name in metrics}
+    for weights in _weights(models[0].n, drawn.n_by_example, rng):
+        for name, metric in metrics.items():
+            parts[name].append(_difference(metric, models, weights))
+    return {name: _interval(values[name][0], np.concatenate(parts[name]), drawn) for name in metrics}
+
+
+def _difference(metric: Callable[[Answers, Floats], Floats], models: list[Answers], weights: Floats) -> Floats:
+    first, *others = (metric(model, weights) for model in models)
+    return first - others[0] if others else first
+
+
+def _weights(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """(b, n) at a time: how often each example was drawn."""
+    at_once = max(1, CHUNK // n)
+    for start in range(0, n_resamples, at_once):
+        b = min(at_once, n_resamples - start)
+        drawn = rng.integers(n, size=(b, n)) + n * np.arange(b)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(np.float64)
+
+
+def _interval(value: Floats | float, resampled: Floats, drawn: Bootstrap) -> Interval | None:
+    """Between quantiles; resamples on which the metric is undefined are left out."""
+    defined = resampled[np.isfinite(resampled)]
+    if not math.isfinite(value) or not defined.size:
+        return None
+    low, high = np.quantile(defined, [(1 - drawn.level) / 2, (1 + drawn.level) / 2])
+    return Interval(float(value), float(low), float(high), drawn.level)
+
+
+def _rng(bootstrap: Bootstrap | None) -> np.random.Generator:
+    return np.random.default_rng((bootstrap or Bootstrap()).seed)
