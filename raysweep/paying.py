@@ -25,7 +25,7 @@ def with_budget(ready: Ready, *, is_confirmed: bool = False) -> Ready:
     max_usd = ready.config.budget.max_usd
     if max_usd is None:
         if not is_confirmed:
-            if ready.is_rehearsal:
+            if ready.config.rehearsal_words:
                 return ready
             raise ConfigError(_unbounded(forecast))
         budget = BudgetSection(max_usd=math.ceil(forecast.worst.usd * 100) / 100)
@@ -48,7 +48,7 @@ def refuse_poor(ready: Ready, state: SweepState, n_trials: int) -> None:
         return
     spending, max_usd = state.spending, ready.config.budget.max_usd
     if max_usd is None:
-        if ready.is_rehearsal:
+        if ready.config.rehearsal_words:
             return
         raise ConfigError(_unbounded(forecast))
     words = f"{spending.spent:.2f} USD are spent and {spending.reserved:.2f} reserved"

@@ -62,11 +62,6 @@ class Ready:
         """The task, with the labels that were asked for or found."""
         return self.loaded.task
 
-    @property
-    def is_rehearsal(self) -> bool:
-        """Whether a server of our own stands in the host's place, and nothing is paid."""
-        return self.config.rehearsal_words != ""
-
     def facts_words(self, now: datetime) -> Iterator[str]:
         """What was measured at the host, and what the sweep uses of it, for a person; nothing where nothing was."""
         if self.facts and isinstance(self.config.trainer, WireTrainer):

@@ -34,8 +34,7 @@ CPUS = 0.05
 """A remote job only has to be watched."""
 CHUNK = 32
 """Questions between two looks whether anybody still wants the answers."""
-DEPLOY_S = 3600.0
-DEPLOY_LOOK_S = 2.0
+DEPLOY_S, DEPLOY_LOOK_S = 3600.0, 2.0
 DEPLOYMENT = "deployment:"
 """What the id of a deployment begins with where it stands among jobs."""
 NOWHERE_TO_ANSWER = "a model answers only once it is deployed: set trainer.azure, to say where, or final.test=false"
@@ -66,7 +65,6 @@ class WireTrainer:
         """What the dialect takes; losses at epochs' ends, and label metrics at the end where models are scored."""
         model = ParamDoc(default=self._settings.model, help="The base model that is tuned.")
         labels = frozenset(f"val_{name}" for name in metrics_of(self._task)) | {COVERAGE}
-        limits = self._dialect.limits
         return Capabilities(
             params={**self._dialect.params, "model": model, **PROMPT_PARAMS},
             metrics=HOST_METRICS,
@@ -76,8 +74,8 @@ class WireTrainer:
             is_paid=self._costs.is_paid,
             has_host=True,
             listing_lag_s=self._dialect.lag_s,
-            concurrency=limits.running,
-            max_concurrency=limits.active,
+            concurrency=self._dialect.limits.running,
+            max_concurrency=self._dialect.limits.active,
             cannot_predict=NOWHERE_TO_ANSWER if self._dialect.needs_deployment and not self._settings.azure else "",
         )
 
