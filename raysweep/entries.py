@@ -18,6 +18,8 @@ ALL_ENDED = "all trials have ended"
 """The reason, or its beginning, of a sweep that ended because nothing was left to be tried."""
 FINALIST = "finalist"
 """The name of a final score of a trial that came close to the winner."""
+BUDGET_USED = "the budget is used up"
+"""How the reason of a sweep begins that ended because no further job could be paid."""
 SCHEMA_VERSION = 3
 """Of the entries below; written into the first one. What is added to them needs a new version: an older raysweep then
 says that it is too old, and takes nothing for damage. 1 had no checksums, sessions or interruptions, 2 no money; both

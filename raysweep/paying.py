@@ -4,11 +4,11 @@ import math
 from dataclasses import replace
 
 from raysweep.config.sections import BudgetSection
+from raysweep.entries import BUDGET_USED
 from raysweep.errors import ConfigError
 from raysweep.forecast import Forecast, Forecaster
 from raysweep.preflight import Ready
 from raysweep.state import SweepState
-from raysweep.tuning.turns import BUDGET_USED
 
 
 def with_budget(ready: Ready, *, is_confirmed: bool = False) -> Ready:

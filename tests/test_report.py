@@ -153,7 +153,7 @@ def test_pictures_of_an_older_report_do_not_stay(tmp_path):
     [
         ([0.4], ["completed"], "It is the only completed trial"),
         ([np.nan, np.nan], ["failed", "failed"], "No trial completed with a score"),
-        ([0.4] * 20, None, "20 completed trials share its score"),
+        ([0.4] * 20, None, "19 other completed trials have the same score"),
         ([0.4, np.nan, 0.5, np.inf], None, "Trial 2 is the best"),
         ([0.4, 0.5], [None, None], "No trial completed with a score"),
         ([], [], "No trial completed with a score"),

@@ -10,6 +10,7 @@ from scripted_sweep import SETTING
 from test_driver import evaluated, last, make_driver
 
 from raysweep.entries import (
+    BUDGET_USED,
     FinalReserved,
     FinalScored,
     JobSettled,
@@ -27,7 +28,7 @@ from raysweep.state import SweepState, fold
 from raysweep.tuning.purse import Means
 from raysweep.tuning.replay import replay
 from raysweep.tuning.report import Report
-from raysweep.tuning.turns import BUDGET_USED, PATIENCE_S
+from raysweep.tuning.turns import PATIENCE_S
 from raysweep.views.pace import savings
 
 PRICE = 1.0

@@ -151,8 +151,9 @@ def _lead(record: Record) -> Iterator[str]:
         return
     lead = float(completed[1] - completed[0])
     if lead == 0:
-        ties = int((completed == completed[0]).sum())
-        yield f"{ties} completed trials share its score: it is the first of them, not the best."
+        others = int((completed == completed[0]).sum()) - 1
+        words = f"{others} other completed {'trial has' if others == 1 else 'trials have'} the same score"
+        yield f"{words}: that it stands first is chance."
         return
     spread = float(completed.std(ddof=1))
     yield (

@@ -133,7 +133,7 @@ def _facts(folder: Path, state: SweepState, config: SweepConfig | None) -> Sweep
         saved.saved_tokens,
         saved.share,
         spending.spent if spending.is_any else None,
-        config.budget.max_usd if config else None,
+        state.max_usd,
         saved.usd,
     )
     is_driven = (folder / ledger.FILE_NAME).is_file() and ledger.holder(folder) is not None

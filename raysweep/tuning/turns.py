@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 from raysweep.clock import Clock
+from raysweep.entries import BUDGET_USED
 from raysweep.jobs import JobSpec
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.tuning.purse import Purse
 
-BUDGET_USED = "the budget is used up"
-"""How the reason begins of a sweep that ended because its next trial could not be paid."""
 PATIENCE_S = 900.0
 """How long a sweep waits that could go on only with money which ended trials hold until their host speaks."""
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from raysweep import certainty
 from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Verdict
+from raysweep.entries import BUDGET_USED
 from raysweep.errors import InputError
 from raysweep.frames import metric_names
 from raysweep.gap import gap_of
@@ -202,7 +203,9 @@ def _places(state: SweepState, setting: Setting) -> Iterator[RenderableType]:
     yield Text.assemble("results in ", (folder, "bold"), ": trials.parquet, evaluations.parquet, ledger.jsonl")
     yield Text()
     if any(trial.can_go_on for trial in state.trials.values()) or len(state.trials) < state.n_trials:
-        yield Text.assemble(("to go on  ", "dim"), f"raysweep resume {quote(folder)}")
+        is_used_up = state.ended is not None and state.ended.reason.startswith(BUDGET_USED)
+        more = " budget.max_usd=MORE" if is_used_up else ""
+        yield Text.assemble(("to go on  ", "dim"), f"raysweep resume {quote(folder)}{more}")
     yield Text.assemble(("next  ", "dim"), f"tensorboard --logdir {quote(folder + '/tensorboard')}")
     yield Text(f"      python -c 'import raysweep; print(raysweep.load(\"{folder}\").trials)'")
     yield from _left(state, quote(folder))
