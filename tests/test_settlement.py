@@ -73,7 +73,7 @@ def test_where_a_host_tells_no_tokens_what_was_seen_holds_only_for_a_job_that_wa
 
 def test_a_job_that_a_host_does_not_list_even_after_its_lag_was_deleted_or_never_made():
     assert [RESERVED] == said(unseen=[KEY])
-    assert [SEEN] == said(unseen=[KEY], has_job=False)
+    assert [0.0] == said(unseen=[KEY], has_job=False)
 
 
 # Sweeps at a host that misbehaves

@@ -66,7 +66,7 @@ def test_a_trial_that_has_scored_its_model_has_loaded_neither_the_sdk_nor_what_s
             [sys.executable, "-c", WATCHER, *words], capture_output=True, text=True, timeout=60, check=False
         )
 
-    assert ("val_qwk\n\n", 0) == (done.stdout, done.returncode), done.stderr
+    assert ("val_spearman_expected\n\n", 0) == (done.stdout, done.returncode), done.stderr
 
 
 @pytest.mark.ray
