@@ -60,7 +60,8 @@ def probe(
     written. On a signal too, jobs are cancelled and what was made is deleted; then KeyboardInterrupt is raised.
     """
     clock = clock or RealClock()
-    tiny = tiny_of(make_ready(config))
+    unscored = config.final.model_copy(update={"test": False})  # a probe needs nowhere for models to answer
+    tiny = tiny_of(make_ready(config.model_copy(update={"final": unscored})))
     _refuse_dear(tiny, max_usd)
     say(_beginning(tiny))
     host = open_host(tiny.settings, tiny.order, clock)
