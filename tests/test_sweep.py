@@ -193,6 +193,7 @@ def test_a_signal_ends_a_sweep_cleanly(synthetic, tmp_path, number, code):
         assert (job / "cancelled.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_jobs_at_their_host_where_it_is_told_to_and_a_resumed_sweep_adopts_them(
     cluster, synthetic, tmp_path
 ):
