@@ -15,11 +15,6 @@ Price = Callable[[Params], Estimate]
 """What a job with these params takes at most."""
 
 
-def owed_key(state: SweepState, trial: TrialState) -> str:
-    """Of the attempt whose cost is still to be said."""
-    return key_of(state.started.sweep_id if state.started else "", trial.number, trial.account.attempt)
-
-
 def settlements(
     state: SweepState, listed: Sequence[JobView], unseen: Collection[str], price: Price, at: datetime
 ) -> Iterator[JobSettled]:
@@ -28,7 +23,7 @@ def settlements(
     `unseen`: keys that the host does not list although it would by now.
     """
     for trial in state.owed:
-        key = owed_key(state, trial)
+        key = key_of(state.sweep_id, trial.number, trial.account.attempt)
         jobs = [job for job in listed if job.key == key]
         if jobs and all(job.is_final for job in jobs):
             usd = sum(_usd(trial, job, price, at) for job in jobs)
@@ -40,8 +35,7 @@ def settlements(
 
 def _usd(trial: TrialState, job: JobView, price: Price, at: datetime) -> float:
     """By the host's own count; a job that has ended well costs its scores too, for they may have been begun."""
-    if job.trained_tokens and price(trial.params).trained_tokens:
-        most = price(trial.params)
+    if job.trained_tokens and (most := price(trial.params)).trained_tokens:
         scoring_usd = most.scoring_usd if job.has_succeeded else 0.0
         return ((most.usd or 0.0) - most.scoring_usd) * job.trained_tokens / most.trained_tokens + scoring_usd
     was_prompt = trial.ended is not None and (at - trial.ended.at).total_seconds() <= PROMPT_S

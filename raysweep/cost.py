@@ -1,5 +1,6 @@
 """What hosts charge: a table whose rows have a date and a source, what the settings know better, and bills by both."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -173,3 +174,8 @@ def _row(raw: Mapping[str, object]) -> Row:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def cents(usd: float | None) -> str:
+    """For a person who is asked for it: rounded up, so that it is enough; None: nothing."""
+    return f"{math.ceil((usd or 0.0) * 100) / 100:.2f}"

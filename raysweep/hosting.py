@@ -8,7 +8,7 @@ from pathlib import Path
 from raysweep import ledger, results
 from raysweep.abilities import Prunes
 from raysweep.errors import ConfigError
-from raysweep.jobs import JobView, Trainer, key_of
+from raysweep.jobs import JobView, Trainer
 from raysweep.rehearsing import looked_at
 from raysweep.state import SweepState, TrialState
 
@@ -68,20 +68,17 @@ def prune(folder: Path) -> Iterator[str]:
 
 def _spent(state: SweepState) -> Iterator[str]:
     """The keys of attempts that nobody takes up, and that nobody has to ask after."""
-    sweep_id = state.started.sweep_id if state.started else ""
     for trial in state.trials.values():
         is_over = trial.ended is not None and not trial.is_owed
-        last = trial.attempt if is_over else trial.attempt - 1
-        yield from (key_of(sweep_id, trial.number, attempt) for attempt in range(1, last + 1))
+        yield from state.keys(trial) if is_over else state.keys(trial)[:-1]
 
 
 def attempts(state: SweepState) -> Mapping[str, str]:
     """The key of every attempt that the ledger knows, and what has become of its trial."""
-    sweep_id = state.started.sweep_id if state.started else ""
     return {
-        key_of(sweep_id, trial.number, attempt): _words(trial, attempt)
+        key: _words(trial, attempt)
         for trial in state.trials.values()
-        for attempt in range(1, trial.attempt + 1)
+        for attempt, key in enumerate(state.keys(trial), start=1)
     }
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from raysweep.config.sections import BudgetSection
+from raysweep.cost import cents
 from raysweep.entries import BUDGET_USED
 from raysweep.errors import ConfigError
 from raysweep.forecast import Forecast, Forecaster
@@ -32,8 +33,8 @@ def with_budget(ready: Ready, *, is_confirmed: bool = False) -> Ready:
         return replace(ready, config=ready.config.model_copy(update={"budget": budget}))
     if max_usd < forecast.least_usd:
         raise ConfigError(
-            f"budget.max_usd: {max_usd:g} USD is below one job, which takes up to {_cents(forecast.cheapest.usd)} USD"
-            + (f", and {_cents(forecast.final_usd)} to score the best" if forecast.final_usd else "")
+            f"budget.max_usd: {max_usd:g} USD is below one job, which takes up to {cents(forecast.cheapest.usd)} USD"
+            + (f", and {cents(forecast.final_usd)} to score the best" if forecast.final_usd else "")
             + "; give more, train fewer epochs or fewer rows"
         )
     return ready
@@ -59,19 +60,14 @@ def refuse_poor(ready: Ready, state: SweepState, n_trials: int) -> None:
         n_left = n_trials - sum(not trial.can_go_on for trial in state.trials.values())
         enough = math.ceil(spending.committed + max(1, n_left) * (forecast.dearest.usd or 0.0) + forecast.final_usd)
         raise ConfigError(
-            f"budget.max_usd: of {max_usd:g} USD, {words}, and a job takes {_cents(forecast.cheapest.usd)} at least; "
+            f"budget.max_usd: of {max_usd:g} USD, {words}, and a job takes {cents(forecast.cheapest.usd)} at least; "
             f"give more, for example budget.max_usd={enough}"
         )
 
 
 def _unbounded(forecast: Forecast) -> str:
-    each, worst = _cents(forecast.dearest.usd), _cents(forecast.worst.usd)
+    each, worst = cents(forecast.dearest.usd), cents(forecast.worst.usd)
     return (
         f"budget.max_usd: missing, and a job costs up to {each} USD, {forecast.n_trials} of them up to {worst}; say "
         "how much may be spent, or look at `raysweep plan` and confirm it: raysweep tune … --yes"
     )
-
-
-def _cents(usd: float | None) -> str:
-    """Rounded up, so that what is asked for is enough."""
-    return f"{math.ceil((usd or 0.0) * 100) / 100:.2f}"

@@ -1,6 +1,5 @@
 """`raysweep probe`: two tiny jobs at a host, what they taught, and no more left there than the host keeps."""
 
-import math
 import secrets
 import string
 from collections.abc import Callable, Sequence
@@ -9,7 +8,7 @@ from importlib.metadata import version
 
 from raysweep.clock import Clock, RealClock
 from raysweep.config import SweepConfig, WireTrainer
-from raysweep.cost import Prices, Usage, prices_of
+from raysweep.cost import Prices, Usage, cents, prices_of
 from raysweep.errors import ConfigError
 from raysweep.preflight import Ready, make_ready
 from raysweep.task import Example, Prompt, Task
@@ -176,7 +175,7 @@ def _refuse_dear(tiny: Tiny, max_usd: float | None) -> None:
     usd = tiny.at_most_usd
     if usd is None:
         return
-    words = f"{N_JOBS} tiny jobs cost up to {_cents(usd)} USD"
+    words = f"{N_JOBS} tiny jobs cost up to {cents(usd)} USD"
     if max_usd is None:
         raise ConfigError(f"--max-usd: missing, and {words}; say how much may be spent")
     if max_usd < usd:
@@ -185,16 +184,11 @@ def _refuse_dear(tiny: Tiny, max_usd: float | None) -> None:
 
 def _beginning(tiny: Tiny) -> str:
     usd = tiny.at_most_usd
-    cost = "they cost nothing" if usd is None else f"they cost up to {_cents(usd)} USD"
+    cost = "they cost nothing" if usd is None else f"they cost up to {cents(usd)} USD"
     return (
         f"probe {tiny.order.probe_id} of {dialect_of(tiny.settings).name}: {N_JOBS} tiny jobs of {tiny.order.model}, "
         f"one to be cancelled and one to run to its end, since no job can do both; {cost}"
     )
-
-
-def _cents(usd: float) -> str:
-    """Rounded up, so that what is asked for is enough."""
-    return f"{math.ceil(usd * 100) / 100:.2f}"
 
 
 def _cancel_words(measured: Measured) -> str | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from raysweep.clock import Clock
 from raysweep.errors import RaysweepError
-from raysweep.jobs import JobView, Outcome, Trainer, key_of
-from raysweep.state import SweepState, TrialState
+from raysweep.jobs import JobView, Outcome, Trainer
+from raysweep.state import SweepState
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def reconcile(
 
 
 def _action(state: SweepState, job: JobView, *, is_over: bool) -> Cancel | Adopt:
-    trial = next((one for one in state.trials.values() if job.key in _keys(state, one)), None)
+    trial = next((one for one in state.trials.values() if job.key in state.keys(one)), None)
     if trial is None:
         return Cancel(job, "the ledger knows no trial with this key")
     if trial.ended:
@@ -130,16 +130,11 @@ def _action(state: SweepState, job: JobView, *, is_over: bool) -> Cancel | Adopt
     return Adopt(job, trial.number)
 
 
-def _keys(state: SweepState, trial: TrialState) -> Sequence[str]:
-    sweep_id = state.started.sweep_id if state.started else ""
-    return [key_of(sweep_id, trial.number, attempt) for attempt in range(1, trial.attempt + 1)]
-
-
 def _unsettled_keys(state: SweepState) -> Iterator[str]:
     """Of every attempt whose job the ledger does not know to be over by itself."""
     for trial in state.trials.values():
         if trial.is_owed or trial.outcome not in (Outcome.COMPLETED, Outcome.FAILED):
-            yield from _keys(state, trial)
+            yield from state.keys(trial)
 
 
 def cancel(trainer: Trainer, cancels: Sequence[Cancel]) -> dict[str, str]:

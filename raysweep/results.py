@@ -138,7 +138,7 @@ def _metadata(state: SweepState) -> dict[str, str]:
     started = state.started
     return {
         "raysweep.schema_version": str(SCHEMA_VERSION),
-        "raysweep.sweep_id": started.sweep_id if started else "",
+        "raysweep.sweep_id": state.sweep_id,
         "raysweep.objective_metric": started.metric if started else "",
         "raysweep.objective_mode": started.mode if started else "",
         "raysweep.finals": json.dumps([asdict(final) | {"at": final.at.isoformat()} for final in state.finals]),

@@ -68,7 +68,7 @@ class Session:
             try:
                 self._run_trials(driver)
             finally:
-                driver.close(settlement.finished() if driver.signal and not driver.error else ())
+                driver.close(settlement.finished() if driver.signal and not (driver.error or driver.is_leaving) else ())
                 problems = settlement.end(is_left=driver.is_leaving, is_hurried=driver.signal is not None)
             if driver.error:
                 raise driver.error

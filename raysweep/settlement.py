@@ -54,7 +54,9 @@ class Settlement:
             self.recorder.record(settled)
 
     def finished(self) -> frozenset[str]:
-        """The keys of jobs that have ended well, as far as the host says; none where it does not answer."""
+        """The keys of jobs that have ended well, as far as the host says; none without one that answers."""
+        if not self.trainer.describe().has_host:
+            return frozenset()
         try:
             listed = tuple(self.trainer.jobs(self.sweep_id))
         except RaysweepError as error:

@@ -24,7 +24,7 @@ from raysweep.entries import (
 )
 from raysweep.errors import SweepFolderError
 from raysweep.goal import Goal
-from raysweep.jobs import Outcome
+from raysweep.jobs import Outcome, key_of
 from raysweep.predictions import Place
 from raysweep.spending import Account, Spending, total
 from raysweep.trial_state import TrialState
@@ -59,6 +59,15 @@ class SweepState:
     def elapsed_s(self, now: datetime) -> float:
         """Seconds for which the sweep has been driven; 0 before its first entry."""
         return (now - self.started.at).total_seconds() - self.paused_s if self.started else 0.0
+
+    @property
+    def sweep_id(self) -> str:
+        """The sweep's id, with which its jobs' keys begin; empty before the first entry."""
+        return self.started.sweep_id if self.started else ""
+
+    def keys(self, trial: TrialState) -> tuple[str, ...]:
+        """Of the jobs of all the trial's attempts, by their numbers from 1 on."""
+        return tuple(key_of(self.sweep_id, trial.number, attempt) for attempt in range(1, trial.attempt + 1))
 
     @property
     def goal(self) -> Goal:

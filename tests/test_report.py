@@ -22,6 +22,7 @@ from raysweep.report.importance import importance
 from raysweep.report.record import Predicted
 from raysweep.report.statistics import Threshold, choose_threshold, given_threshold, tables
 from raysweep.report.write import write_report
+from raysweep.scoring import UNREAD, Answers
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -182,9 +183,10 @@ def test_names_from_outside_cannot_break_the_page(tmp_path):
 
 
 def test_the_winners_answers_are_drawn_where_they_are_known(tmp_path):
-    answers = Predicted(("1", "2"), (0, 1, 1), (0, 7, -1), ((0.9, 0.1), (0.4, 0.6), (0.5, 0.5)))
+    table = np.array([(0.9, 0.1), (0.4, 0.6), (0.5, 0.5)])
+    answers = Answers(np.array([0, 1, 1]), np.array([0, UNREAD, UNREAD]), 2, np.array([]), table, None)
 
-    report(record([0.1, 0.2], predictions=answers), tmp_path)
+    report(record([0.1, 0.2], predictions=Predicted(("1", "2"), answers, "test")), tmp_path)
 
     drawn = (tmp_path / "plots" / "plot_confusion_matrix.svg").read_text(encoding="utf-8")
     assert "no label" in drawn

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raysweep.report.record import PARAMS_PREFIX, Record, texts_of
+from raysweep.frames import PARAMS_PREFIX
+from raysweep.report.record import Record, texts_of
 
 MOST_LIKELY, EXPECTED, HEAD = "most likely label", "expected rating", "regression head"
 

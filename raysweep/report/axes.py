@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raysweep.report.paint import BEST, COMPLETED, FAILED, INK, MUTED, PAPER, PRUNED
-from raysweep.report.record import Floats
+from raysweep.scoring.answers import Floats
 from raysweep.views.words import tokens
 
 if TYPE_CHECKING:

@@ -61,17 +61,7 @@ def record_of(found: results.Results) -> Record:
 
 
 def _predicted(kept: Kept | None) -> Predicted | None:
-    if kept is None:
-        return None
-    answers = kept.answers
-    table = answers.probabilities
-    return Predicted(
-        kept.task.labels,
-        tuple(answers.right.tolist()),
-        tuple(answers.predicted.tolist()),
-        None if table is None else tuple(tuple(row) for row in table.tolist()),
-        "test",
-    )
+    return Predicted(kept.task.labels, kept.answers, "test") if kept else None
 
 
 def _settings(folder: Path, state: SweepState) -> SweepConfig | None:
@@ -138,7 +128,7 @@ def _facts(folder: Path, state: SweepState, config: SweepConfig | None) -> Sweep
     )
     is_driven = (folder / ledger.FILE_NAME).is_file() and ledger.holder(folder) is not None
     return SweepFacts(
-        sweep_id=state.started.sweep_id if state.started else "",
+        sweep_id=state.sweep_id,
         bill=bill,
         finals=tuple(FinalScore(one.name, one.trial, one.split, one.metrics) for one in state.finals),
         rungs=rungs,

@@ -1,6 +1,5 @@
 """A report's record from any table of trials: CSV, Parquet or JSON lines, one row a trial."""
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raysweep.errors import ConfigError, DataError
+from raysweep.frames import PARAMS_PREFIX
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
-from raysweep.report.record import PARAMS_PREFIX, Floats, Param, Record, numbers_of
+from raysweep.readers import nearest
+from raysweep.report.record import Param, Record, numbers_of
 from raysweep.report.scales import param_of
-from raysweep.scoring import METRICS
+from raysweep.scoring import doc_of
+from raysweep.scoring.answers import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +92,8 @@ def _goal(frame: "pd.DataFrame", metric: str | None, mode: str) -> Goal:
         )
     name = ALIASES.get(metric, metric)
     if name not in frame.columns:
-        near = difflib.get_close_matches(name, list(frame.columns), n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = nearest(name, list(frame.columns))
+        hint = f"did you mean {near}? " if near else ""
         raise ConfigError(
             f"--metric {metric}: no such column; {hint}columns of numbers: {', '.join(numeric) or 'none'}"
         )
@@ -104,8 +106,9 @@ def _direction(name: str) -> Literal["max", "min"]:
     bare = name.rpartition("/")[2]
     for prefix in ("val_", "test_", "train_", "eval_", "valid_", "validation_"):
         bare = bare.removeprefix(prefix)
-    if bare in METRICS:
-        return METRICS[bare].direction
+    doc = doc_of(bare)
+    if doc:
+        return doc.direction
     if set(bare.lower().split("_")) & _MINIMISED:
         return "min"
     if set(bare.lower().split("_")) & _MAXIMISED:

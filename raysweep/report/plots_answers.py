@@ -8,6 +8,7 @@ from raysweep.report.answers import Answer
 from raysweep.report.axes import few_ticks, legend_above, name_axes
 from raysweep.report.paint import BEST, COMPLETED, INK, LINE, MUTED, PAPER, SEQUENCE, figure, shade
 from raysweep.report.record import Predicted
+from raysweep.scoring.counts import tally
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,10 +18,7 @@ BINS = 10
 
 def confusion(found: Predicted) -> "Figure":
     """How often each right label was answered by which; a last column for answers that are no label."""
-    n = len(found.labels)
-    counts = np.zeros((n, n + 1))
-    for right, said in zip(found.right, found.predicted, strict=True):
-        counts[right, said if 0 <= said < n else n] += 1
+    n, counts = len(found.labels), tally(found.answers)
     names = list(found.labels) + (["no label"] if counts[:, n].any() else [])
     counts = counts[:, : len(names)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -44,10 +42,10 @@ def confusion(found: Predicted) -> "Figure":
 
 def reliability(found: Predicted) -> "Figure | None":
     """How often the most likely label was right, by how likely it was said to be; None without probabilities."""
-    if found.probabilities is None:
+    table = found.answers.probabilities
+    if table is None:
         return None
-    table = np.array(found.probabilities)
-    confidence, is_right = table.max(axis=1), table.argmax(axis=1) == np.array(found.right)
+    confidence, is_right = table.max(axis=1), table.argmax(axis=1) == found.answers.right
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     filled = [place for place in range(BINS) if (bins == place).any()]
     x = [float(confidence[bins == place].mean()) for place in filled]

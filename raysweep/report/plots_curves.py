@@ -6,7 +6,8 @@ import numpy as np
 
 from raysweep.report.axes import few_ticks, legend_above, name_axes
 from raysweep.report.paint import BEST, COMPLETED, FAILED, INK, MUTED, PRUNED, figure
-from raysweep.report.record import Floats, Record, numbers_of
+from raysweep.report.record import Record, numbers_of
+from raysweep.scoring.answers import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

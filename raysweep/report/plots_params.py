@@ -7,8 +7,9 @@ import numpy as np
 from raysweep.report.axes import few_ticks, legend_above, log_axis, mark_best, name_axes, number
 from raysweep.report.importance import Importance
 from raysweep.report.paint import COMPLETED, GRID, INK, LINE, MUTED, PAPER, PRUNED, figure, shade
-from raysweep.report.record import Floats, Param, Record, texts_of
+from raysweep.report.record import Param, Record, texts_of
 from raysweep.report.smoothing import smooth
+from raysweep.scoring.answers import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,9 @@ import numpy as np
 
 from raysweep.report.axes import OUTCOME_COLOURS, few_ticks, legend_above, mark_best, name_axes, token_axis
 from raysweep.report.paint import BEST, COMPLETED, FAILED, LINE, PAPER, figure
-from raysweep.report.record import Floats, Record
+from raysweep.report.record import Record
 from raysweep.report.statistics import Threshold, is_beyond
+from raysweep.scoring.answers import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

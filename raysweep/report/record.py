@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from raysweep.certainty import Certainty
+from raysweep.frames import PARAMS_PREFIX
 from raysweep.gap import Gap
 from raysweep.goal import Goal
+from raysweep.scoring import Answers
+from raysweep.scoring.answers import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-
-PARAMS_PREFIX = "params/"
 TRIED = ("completed", "pruned")
 """Outcomes whose score says something about the params."""
 
@@ -69,12 +69,8 @@ class Predicted:
     """What a model said of rows whose right labels are known."""
 
     labels: tuple[str, ...]
-    right: tuple[int, ...]
-    predicted: tuple[int, ...]
-    """Indices of labels; anything outside them is an answer that no label could be read from."""
-    probabilities: tuple[tuple[float, ...], ...] | None
-    """(n, n_labels); None where the model gives none."""
-    split: str = "validation"
+    answers: Answers
+    split: str
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raysweep.report.record import Floats, Param, kind_of
+from raysweep.report.record import Param, kind_of
+from raysweep.scoring.answers import Floats
 
 LOG_RATIO = 20.0
 """Values that span more than this, more evenly by their logarithm, go on a logarithmic axis."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raysweep.report.record import Floats
+from raysweep.scoring.answers import Floats
 
 LEAST_PLACES = 7
 """With fewer different values a curve would be drawn where nothing was tried."""

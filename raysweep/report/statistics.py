@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raysweep.goal import Goal
-from raysweep.report.record import Floats, Record
+from raysweep.report.record import Record
+from raysweep.scoring.answers import Floats
 
 LEAST_GAP = 0.15
 """A gap that tells failed trials from others is at least this share of the range of all scores."""

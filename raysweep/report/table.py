@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raysweep.report.record import PARAMS_PREFIX, Record
+from raysweep.frames import PARAMS_PREFIX
+from raysweep.report.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ class Savings:
     saved_tokens: int
     """What the pruned trials would have trained besides."""
     usd: float
-    """What the pruned trials' last attempts had reserved and did not use."""
+    """What the pruned trials would have cost besides; see `_saved_usd`."""
     share: float | None
     """Saved tokens as a share of what the completed and pruned trials would have trained; None before any ended."""
 
@@ -109,10 +109,10 @@ def _saved(trial: TrialState, setting: Setting) -> int:
 
 def _saved_usd(state: SweepState) -> float:
     """What the pruned trials would have cost, had they used as much of their reservations as the completed ones did."""
-    paid = {outcome: _paid(state, outcome) for outcome in (Outcome.COMPLETED, Outcome.PRUNED)}
-    reserved_usd, used_usd = (sum(usd) for usd in zip((0.0, 0.0), *paid[Outcome.COMPLETED], strict=True))
-    share = used_usd / reserved_usd if reserved_usd else 1.0
-    return sum(max(0.0, share * reserved - used) for reserved, used in paid[Outcome.PRUNED])
+    completed = _paid(state, Outcome.COMPLETED)
+    reserved_usd = sum(reserved for reserved, _ in completed)
+    share = sum(used for _, used in completed) / reserved_usd if reserved_usd else 1.0
+    return sum(max(0.0, share * reserved - used) for reserved, used in _paid(state, Outcome.PRUNED))
 
 
 def _paid(state: SweepState, outcome: Outcome) -> list[tuple[float, float]]:
