@@ -60,14 +60,24 @@ def told(folder):
 
 
 @pytest.mark.parametrize(
-    ("share", "verdict", "words"),
+    ("share", "verdict", "words", "headline"),
     [
-        (0.9, Verdict.BEATS, "It beats TF-IDF and logistic regression on the same rows: f1_weighted +0."),
-        (0.7, Verdict.TIE, "A tie: it is not shown to be better than TF-IDF and logistic regression"),
-        (0.5, Verdict.LOSES, "It loses to TF-IDF and logistic regression on the same rows: f1_weighted -0."),
+        (0.9, Verdict.BEATS, "It beats TF-IDF and logistic regression on the same rows: f1_weighted +0.", "0.520.**"),
+        (
+            0.7,
+            Verdict.TIE,
+            "A tie: it is not shown to be better than TF-IDF and logistic regression",
+            "But on the test rows it is not shown to be better than TF-IDF and logistic regression.**",
+        ),
+        (
+            0.5,
+            Verdict.LOSES,
+            "It loses to TF-IDF and logistic regression on the same rows: f1_weighted -0.",
+            "But on the test rows it loses to TF-IDF and logistic regression.**",
+        ),
     ],
 )
-def test_a_winner_beats_ties_or_loses_and_everybody_is_told(scripted, share, verdict, words):
+def test_a_winner_beats_ties_or_loses_and_everybody_is_told(scripted, share, verdict, words, headline):
     keep(scripted, Place("best", 1, "test"), share, seed=1)
     keep(scripted, Place("tfidf", None, "test"), 0.7, seed=2)
 
@@ -77,6 +87,7 @@ def test_a_winner_beats_ties_or_loses_and_everybody_is_told(scripted, share, ver
     assert [verdict] == [one.verdict("f1_weighted") for one in found.comparisons]
     assert words in text
     assert words in told(scripted)
+    assert headline in text.split("## ")[0]
     assert "Trial 1 on the test split, 400 rows that ranked no trial: f1_weighted 0." in text
     assert (scripted / "plots" / "plot_confusion_matrix.svg").is_file()
     assert "The winner on the test split" in (scripted / "report.html").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,6 +16,7 @@ from scripted_sweep import sweep as small_sweep
 
 from raysweep.cli import main
 from raysweep.ledger import Ledger
+from raysweep.report.advice import advice
 from raysweep.report.command import report_end
 from raysweep.report.from_run import read_run
 from raysweep.report.from_table import read_table
@@ -48,6 +50,42 @@ def test_statistics_are_those_of_pandas():
     found = tables(record(scores), Threshold(None, ""))[0]
 
     assert list(found.cells.values()) == pytest.approx(pd.Series(scores).describe().tolist())
+
+
+def test_too_few_scores_have_no_failed_trials():
+    assert choose_threshold(np.array([0.41, 0.4, 0.0]), record([1.0]).goal).value is None
+    assert choose_threshold(np.array([*[0.4, 0.41] * 5, 0.0]), record([1.0]).goal).value is not None
+
+
+def test_three_trials_give_no_advice_on_where_to_search():
+    few, more = (record([0.1 * place for place in range(n)]) for n in (3, 6))
+
+    said = [" ".join(advice(made, importance(made), n_failed=0)) for made in (few, more)]
+
+    assert ["edge" in one for one in said] == [False, True]
+    assert "Very few trials completed" in said[0]
+
+
+def test_what_early_stopping_looked_at_is_drawn_too(tmp_path):
+    made = record([0.1, 0.2], stopping_metric="val_log_loss")
+    curve = {"trial": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "val_log_loss": [3.0, 2, 3, 1]}
+    scored_once = {"val_f1_weighted": [np.nan, 0.1, np.nan, 0.2]}
+
+    report(replace(made, evaluations=pd.DataFrame(curve | scored_once)), tmp_path)
+
+    drawn = {path.stem for path in (tmp_path / "plots").glob("plot_intermediate*.svg")}
+    assert drawn == {"plot_intermediate_values_val_log_loss"}
+
+
+def test_the_text_has_a_table_that_fits_and_names_the_tuned_model_apart(tmp_path):
+    made = record([0.1, 0.2], {"model": ["small", "large"]})
+    trials = made.trials.assign(model=["folder/0", "folder/1"], job_id=["a", "b"])
+
+    _, page, text = report(replace(made, trials=trials), tmp_path)
+
+    heads = re.findall(r'<button type="button">([^<]+)</button>', page)
+    assert (heads.count("model"), heads.count("tuned_model")) == (1, 1)
+    assert "| trial | outcome | val_f1_weighted | model |" in text
 
 
 def test_scores_without_a_gap_have_no_failed_trials():

@@ -27,10 +27,11 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
         return
     if n_failed > MANY_FAILED * n_ended:
         yield f"{n_failed} of {n_ended} trials failed: see where they lie, and narrow the space there."
-    yield from _edges(record)
-    yield from _matters(record, importance)
     if record.is_completed.sum() < FEW_COMPLETED:
         yield "Very few trials completed; more of them, before anything else, would tell more."
+    else:
+        yield from _edges(record)
+    yield from _matters(record, importance)
     yield "Repeat the best few with other seeds before you believe their order."
 
 

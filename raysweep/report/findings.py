@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from raysweep.baseline import WORDS as BASELINES
+from raysweep.certainty import Verdict
 from raysweep.report.advice import advice
 from raysweep.report.answers import Answer, answers
 from raysweep.report.importance import Importance, importance
@@ -63,7 +64,21 @@ class Findings:
         number = record.trials["trial"].iloc[record.best]
         score = metric(record.goal.metric, float(record.scores[record.best]))
         so_far = " so far" if record.is_running else ""
-        return f"Trial {number} is the best{so_far}: {record.goal.metric} {score}."
+        sentence = f"Trial {number} is the best{so_far}: {record.goal.metric} {score}."
+        return f"{sentence} {self._rebuke}" if self._rebuke else sentence
+
+    @property
+    def _rebuke(self) -> str:
+        """Where it is no better than what needs no fine-tune, by the test rows; empty else."""
+        found = self.record.certainty
+        if found is None:
+            return ""
+        judged = {one.name: one.verdict(one.judged_by(found.metric)) for one in found.comparisons if one.trial is None}
+        if lost := [name for name, verdict in judged.items() if verdict is Verdict.LOSES]:
+            return f"But on the test rows it loses to {_listed(lost)}."
+        if tied := [name for name, verdict in judged.items() if verdict is Verdict.TIE]:
+            return f"But on the test rows it is not shown to be better than {_listed(tied)}."
+        return ""
 
     @property
     def winner_params(self) -> dict[str, str]:
@@ -174,6 +189,12 @@ def _bill(bill: Bill, elapsed_s: float) -> Iterator[str]:
     of = "" if bill.max_usd is None else f" of a budget of {money(bill.max_usd)}"
     saved = f"; stopping saved about {money(bill.saved_usd)} USD" if bill.saved_usd else ""
     yield f"{money(bill.spent_usd)} USD spent{of}{saved}."
+
+
+def _listed(names: list[str]) -> str:
+    """Baselines in words; the bag of words has two of them."""
+    words = [BASELINES.get(name, name) for name in names]
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _short(value: str) -> str:

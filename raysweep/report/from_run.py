@@ -56,6 +56,7 @@ def record_of(found: results.Results) -> Record:
         certainty=certainty,
         gap=gap_of(found.state, certainty),
         predictions=predictions,
+        stopping_metric=config.stopping_goal.metric if config else "",
         notes=notes,
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from raysweep.report import paint, plots_answers, plots_curves, plots_params, plots_scores
 from raysweep.report.findings import Findings
+from raysweep.report.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,10 +74,21 @@ def _together(findings: Findings) -> Iterator[_Drawn]:
         plots_params.importances(findings.importance),
         False,
     )
-    curves = "The objective at each evaluation; a cross is where a trial was stopped, a dashed line is a rung."
-    yield "plot_intermediate_values", "Learning curves", curves, plots_curves.intermediate_values(record), True
+    yield from _curves(record)
     lines = "One line a trial, the better the stronger; the winner is the thick one."
     yield "plot_parallel_coordinate", "All hyperparameters together", lines, plots_params.parallel(record), True
+
+
+def _curves(record: Record) -> Iterator[_Drawn]:
+    """Of the objective, and of the metric that stopped trials where that is another."""
+    name, crosses = "plot_intermediate_values", "a cross is where a trial was stopped, a dashed line is a rung"
+    by_rungs = record.stopping_metric or record.goal.metric
+    caption = f"The objective at each evaluation; {crosses}."
+    yield name, "Learning curves", caption, plots_curves.intermediate_values(record, record.goal.metric), True
+    if by_rungs != record.goal.metric:
+        caption = f"What early stopping looked at; {crosses}."
+        drawn = plots_curves.intermediate_values(record, by_rungs)
+        yield f"{name}_{_file(by_rungs)}", f"Learning curves, {by_rungs}", caption, drawn, True
 
 
 def _winner(findings: Findings) -> Iterator[_Drawn]:

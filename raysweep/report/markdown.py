@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from raysweep.certainty import Comparison
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
-from raysweep.report.table import columns, ranked
+from raysweep.report.table import ranked, short_columns
 from raysweep.views.certainty import signed
 from raysweep.views.words import metric
 
@@ -111,10 +111,11 @@ def answer_rows(findings: Findings) -> list[list[str]]:
 
 
 def _top(findings: Findings) -> Iterator[str]:
-    shown = columns(findings.record)
+    shown = short_columns(findings.record)
     places = ranked(findings.record)[:TOP]
     yield from ("", f"## The first {len(places)} of {len(findings.record.trials)} trials", "")
     yield from _table([one.name for one in shown], [[one.cells[place] for one in shown] for place in places])
+    yield from ("", "All trials and all metrics: `report.html`.")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -17,9 +17,9 @@ MOST_RUNGS = 8
 """More lines than this would be a hatching: rungs that are shares of budgets that differ."""
 
 
-def intermediate_values(record: Record) -> "Figure | None":
-    """The objective by epoch; None where no trial was evaluated more than once."""
-    curves = _curves(record)
+def intermediate_values(record: Record, metric: str) -> "Figure | None":
+    """A metric by epoch; None where no trial has more than one value of it."""
+    curves = _curves(record, metric)
     if not any(x.size > 1 for x, _ in curves.values()):
         return None
     drawn, axes = figure(7.6, 4.0)
@@ -29,17 +29,18 @@ def intermediate_values(record: Record) -> "Figure | None":
     _stops(axes, curves, outcomes)
     _rungs(axes, record)
     few_ticks(axes, x=8)
-    name_axes(axes, "epoch", record.goal.metric)
+    name_axes(axes, "epoch", metric)
     legend_above(axes, 6)
     return drawn
 
 
-def _curves(record: Record) -> dict[int, tuple[Floats, Floats]]:
-    """Epochs and scores by trial."""
-    if record.goal.metric not in record.evaluations.columns:
+def _curves(record: Record, metric: str) -> dict[int, tuple[Floats, Floats]]:
+    """Epochs and values by trial, without the evaluations that did not make the metric."""
+    if metric not in record.evaluations.columns:
         return {}
-    trials = record.evaluations["trial"].to_numpy(dtype=np.int64)
-    x, y = numbers_of(record.evaluations, "epoch"), numbers_of(record.evaluations, record.goal.metric)
+    x, y = numbers_of(record.evaluations, "epoch"), numbers_of(record.evaluations, metric)
+    made = np.isfinite(y)
+    trials, x, y = record.evaluations["trial"].to_numpy(dtype=np.int64)[made], x[made], y[made]
     return {int(trial): (x[trials == trial], y[trials == trial]) for trial in np.unique(trials)}
 
 

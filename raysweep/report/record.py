@@ -112,6 +112,8 @@ class Record:
     """How much better the winner looked on validation, where that is known."""
     predictions: Predicted | None = None
     """The winner's."""
+    stopping_metric: str = ""
+    """What early stopping looks at; empty where nobody knows."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how the table was read."""
     notice: str = ""

@@ -11,6 +11,8 @@ from raysweep.scoring.answers import Floats
 
 LEAST_GAP = 0.15
 """A gap that tells failed trials from others is at least this share of the range of all scores."""
+LEAST_SCORES = 8
+"""Fewer are too few to tell."""
 CHANCE = 0.01
 """And so wide that evenly scattered scores would leave it anywhere with less than this chance."""
 
@@ -86,7 +88,7 @@ def choose_threshold(scores: Floats, goal: Goal) -> Threshold:
     """
     losses = np.sort(goal.loss(1.0) * scores[np.isfinite(scores)])
     n = losses.size
-    if n < 3 or losses[-1] == losses[0]:
+    if n < LEAST_SCORES or losses[-1] == losses[0]:
         return Threshold(None, "too few different scores to tell failed trials from others")
     gaps = np.diff(losses) / (losses[-1] - losses[0])
     start = (n - 1) // 2

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from raysweep.certainty import HEADLINES
 from raysweep.frames import PARAMS_PREFIX
 from raysweep.report.record import Record
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 FIRST = ("trial", "outcome")
 LAST = ("reason", "interruptions", "model", "job_id", "host", "started_at", "ended_at")
+
+TITLES = {"model": "tuned_model"}
+SHORT = ("epoch", "trained_tokens", "usd")
+"""What a short table shows of what a trial took."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,16 @@ class Column:
 def columns(record: Record) -> tuple[Column, ...]:
     """Every column that has a value, as the table shows them: what it is, its scores, its params, the rest."""
     return tuple(_column(record.trials, name) for name in _names(record) if record.trials[name].notna().any())
+
+
+def short_columns(record: Record) -> tuple[Column, ...]:
+    """The few that a page of text has room for: the objective, the metrics beside it, what varied, what it took."""
+    beside = [f"val_{name}" for name in HEADLINES]
+    score = record.goal.metric if record.goal.metric in record.metrics else "objective"
+    varied = [param.column for param in record.params]
+    wanted = dict.fromkeys([*FIRST, score, *beside, *varied, *SHORT])
+    frame = record.trials
+    return tuple(_column(frame, name) for name in wanted if name in frame.columns and frame[name].notna().any())
 
 
 def ranked(record: Record) -> list[int]:
@@ -57,7 +72,12 @@ def _column(frame: "pd.DataFrame", name: str) -> Column:
     is_number = frame[name].dtype.kind in "iufIUF" and name != "trial"
     cells = tuple(_cell(value) for value in values)
     keys = tuple("" if value == "" else repr(float(value)) if is_number or name == "trial" else "" for value in values)
-    return Column(name.removeprefix(PARAMS_PREFIX), cells, is_number or name == "trial", keys)
+    return Column(_title(name), cells, is_number or name == "trial", keys)
+
+
+def _title(name: str) -> str:
+    """As the table calls it: a tuned model is not the base model, which is a param."""
+    return TITLES.get(name, name.removeprefix(PARAMS_PREFIX))
 
 
 def _cell(value: object) -> str:
