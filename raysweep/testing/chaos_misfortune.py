@@ -71,7 +71,7 @@ FAILURES: Mapping[str, Mapping[str, object]] = MappingProxyType(
 STUCK = frozenset({"stuck queue", "stuck validation"})
 """They end when the server starts again."""
 NEEDS_CURVES = frozenset({"missing events", "no metric events"})
-"""They hide a curve until the job has ended, so that nothing can be pruned by it."""
+"""They hide a curve until the job has ended well: nothing can be pruned by it, and a job that fails never tells it."""
 NAMES = (*CALLS, *JOBS, *HOSTS)
 
 

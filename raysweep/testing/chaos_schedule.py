@@ -157,8 +157,8 @@ def make_sweep(seed: int, number: int, *, trainer: str) -> Sweep:
 
 
 def _misfortunes(dice: random.Random, sweep: Sweep) -> tuple[str, ...]:
-    """One or two things that go wrong at the host; those that hide curves only where nothing is pruned by them."""
-    never = NEEDS_CURVES if sweep.pruning is not Pruning.NONE else frozenset()
+    """One or two things that go wrong at the host; none that hides the curves where they are all that is known."""
+    never = NEEDS_CURVES if sweep.pruning is not Pruning.NONE or sweep.failure else frozenset()
     return tuple(dice.sample([name for name in NAMES if name not in never], dice.choice((0, 1, 1, 2))))
 
 
