@@ -40,6 +40,7 @@ def findings(config: SweepConfig) -> Iterator[str]:
     yield f"[bold]rungs[/bold] at epochs {rungs}; evaluations at {', '.join(f'{point:g}' for point in points)}"
     money = "" if estimate.usd is None else f", {estimate.usd:.2f} USD each"
     yield f"[bold]at most[/bold] {tokens:,} training tokens a trial of the default params{money}"
+    yield from (f"[yellow]{escape(warning)}[/yellow]" for warning in estimate.warnings)
     if ready.config.rehearsal_words:
         yield f"[bold yellow]{escape(config.rehearsal_words)}[/bold yellow]"
         yield from (f"[bold]prices[/bold] {escape(line)}" for line in estimate.prices)

@@ -156,6 +156,8 @@ class Estimate:
     """About how long the job takes; None where nobody knows."""
     prices: tuple[str, ...] = ()
     """Where the prices come from, for people, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know of the rows before they are trained on, a line each."""
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,23 @@ def test_an_estimate_counts_the_tokens_that_training_then_sees(models, tmp_path)
     assert work.estimate(one, refs()).usd is None
 
 
+def test_rows_that_will_be_cut_are_told_before_anything_is_trained(models, tmp_path):
+    n_rows = len(splits().train)
+    lengths = trainer(models["causal"], tmp_path).token_lengths(PARAMS, splits().train)
+    longest = max(8, min(lengths))
+
+    whole, cut = (
+        trainer(models["causal"], tmp_path, max_length=most).estimate(spec(tmp_path / "job"), refs()).warnings
+        for most in (max(8, *lengths), longest)
+    )
+
+    assert whole == ()
+    n_cut = sum(length > longest for length in lengths)
+    assert n_cut
+    assert f"{n_cut:,} of {n_rows:,} training rows" in cut[0]
+    assert f"the longest {max(lengths):,}" in cut[0]
+
+
 @pytest.mark.assets
 def test_minilm_learns_and_plain_loading_agrees(tmp_path):
     try:

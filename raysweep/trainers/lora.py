@@ -1,5 +1,6 @@
 """Fine-tunes small transformers with LoRA in this process; torch is loaded only when a job is made."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +88,8 @@ class LoraTrainer:
         """Training tokens by the tokenizer's own count; a local job costs no money."""
         lengths = self.token_lengths(spec.params, data.splits.train)
         longest = self.settings.max_length
-        return Estimate(round(sum(min(one, longest) for one in lengths) * spec.evaluate_at[-1]), usd=None)
+        tokens = round(sum(min(one, longest) for one in lengths) * spec.evaluate_at[-1])
+        return Estimate(tokens, usd=None, warnings=_cut(lengths, longest))
 
     def token_lengths(self, params: Params, examples: Sequence[Example]) -> tuple[int, ...]:
         """Tokens of each example as these params put it to the model, before any cut."""
@@ -106,3 +108,14 @@ class LoraTrainer:
         from raysweep.engine.place import resolve
 
         return resolve(self.settings, self.task, bundled_model, self.cache)
+
+
+def _cut(lengths: Sequence[int], longest: int) -> tuple[str, ...]:
+    """Whether rows lose a part of themselves, in words."""
+    n_cut = sum(length > longest for length in lengths)
+    if not n_cut:
+        return ()
+    of_all = f"{n_cut:,} of {len(lengths):,} training rows ({n_cut / len(lengths):.0%})"
+    most = sorted(lengths)[math.ceil(0.95 * len(lengths)) - 1]
+    sizes = f"95 % of the rows have at most {most:,}, the longest {max(lengths):,}"
+    return (f"{of_all} are longer than trainer.max_length, {longest} tokens, and are cut; {sizes}",)
