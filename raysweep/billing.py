@@ -5,12 +5,14 @@ from datetime import datetime
 
 from raysweep.dimensions import Params
 from raysweep.entries import JobSettled
-from raysweep.jobs import Estimate, JobView, key_of
+from raysweep.jobs import Estimate, JobView, Outcome, key_of
 from raysweep.state import SweepState
 from raysweep.trial_state import TrialState
 
 PROMPT_S = 300.0
 """Where a host does not say what a job has trained, what was seen of it holds for a job that was over so soon."""
+STOPPED = (Outcome.PRUNED, Outcome.CANCELLED)
+"""Outcomes of trials whose jobs nobody watched to their own end."""
 Price = Callable[[Params], Estimate]
 """What a job with these params takes at most."""
 
@@ -35,9 +37,13 @@ def settlements(
 
 def _usd(trial: TrialState, job: JobView, price: Price, at: datetime) -> float:
     """By the host's own count; a job that has ended well costs its scores too, for they may have been begun."""
-    if job.trained_tokens and (most := price(trial.params)).trained_tokens:
+    most = price(trial.params)
+    training_usd = (most.usd or 0.0) - most.scoring_usd
+    if job.trained_tokens and most.trained_tokens:
         scoring_usd = most.scoring_usd if job.has_succeeded else 0.0
-        return ((most.usd or 0.0) - most.scoring_usd) * job.trained_tokens / most.trained_tokens + scoring_usd
+        return training_usd * job.trained_tokens / most.trained_tokens + scoring_usd
+    if job.has_failed and trial.outcome in STOPPED:  # it went on unseen until its own end
+        return training_usd
     was_prompt = trial.ended is not None and (at - trial.ended.at).total_seconds() <= PROMPT_S
     return _seen(trial) if was_prompt and not job.has_succeeded else _reserved(trial)
 

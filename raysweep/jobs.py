@@ -173,6 +173,8 @@ class JobView:
     """What it has charged for, as far as it says."""
     has_succeeded: bool = field(default=False, compare=False)
     """Whether it ended with a model."""
+    has_failed: bool = field(default=False, compare=False)
+    """Whether it ended badly by itself, and not because somebody cancelled it."""
     is_deployment: bool = field(default=False, compare=False)
     """Whether it is no job but what a job's model answers from, which costs for as long as it is there."""
 

@@ -37,17 +37,17 @@ NOT_NOW = {"call": CANCEL, "kind": "answer", "status": 400, "code": "invalid_job
 STOP_ALL = {"kind": "threshold", "metric": "val_loss", "mode": "min", "rungs": [1.0], "values": [0.0]}
 
 
-def said(*jobs, unseen=(), late_s=1.0, has_job=True, seen=SEEN):
-    """What is settled of one pruned trial, by what its host lists."""
-    end = replace(ended(0, Outcome.PRUNED), usd=seen, is_settled=False)
+def said(*jobs, unseen=(), late_s=1.0, has_job=True, seen=SEEN, outcome=Outcome.PRUNED):
+    """What is settled of one trial that was stopped, by what its host lists."""
+    end = replace(ended(0, outcome), usd=seen, is_settled=False)
     entries = [started(), replace(proposed(0, attempt=1), reserved_usd=RESERVED), end]
     state = fold([*entries[:2], *([accepted(0)] if has_job else []), end])
     moment = at(late_s)
     return [one.usd for one in settlements(state, jobs, unseen, lambda params: MOST, moment)]
 
 
-def job(*, is_final=True, tokens=None, has_succeeded=False):
-    return JobView(KEY, "job", is_final, trained_tokens=tokens, has_succeeded=has_succeeded)
+def job(*, is_final=True, tokens=None, **more):
+    return JobView(KEY, "job", is_final, trained_tokens=tokens, **more)
 
 
 def test_a_job_that_is_not_final_or_not_listed_yet_is_not_settled():
@@ -69,6 +69,12 @@ def test_where_a_host_tells_no_tokens_what_was_seen_holds_only_for_a_job_that_wa
     assert [SEEN] == said(job())
     assert [RESERVED] == said(job(), late_s=PROMPT_S + 1)
     assert [RESERVED] == said(job(), seen=None)
+
+
+def test_a_job_that_failed_by_itself_before_its_cancel_may_have_trained_all_of_it():
+    assert [pytest.approx(RESERVED - MOST.scoring_usd)] == said(job(has_failed=True))
+    assert [pytest.approx(0.25 * (RESERVED - MOST.scoring_usd))] == said(job(has_failed=True, tokens=250))
+    assert [SEEN] == said(job(has_failed=True), outcome=Outcome.FAILED)  # seen to its end
 
 
 def test_a_job_that_a_host_does_not_list_even_after_its_lag_was_deleted_or_never_made():

@@ -60,6 +60,11 @@ class HostedJob:
         """Whether it ended with a model."""
         return self.status == "succeeded"
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended badly by itself."""
+        return self.status == "failed"
+
 
 @dataclass(frozen=True)
 class Point:

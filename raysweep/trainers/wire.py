@@ -242,7 +242,7 @@ class WireTrainer:
 
 
 def _view(job: HostedJob) -> JobView:
-    return JobView(job.key, job.id, job.is_final, job.status, job.trained_tokens, job.has_succeeded)
+    return JobView(job.key, job.id, job.is_final, job.status, job.trained_tokens, job.has_succeeded, job.has_failed)
 
 
 def _deployment_name(key: str) -> str:
