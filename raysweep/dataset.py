@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raysweep.errors import DataError
+from raysweep.near import near_leaks
 from raysweep.readers import read_table
 from raysweep.rows import Columns, Limits, Row, leaks, parse_rows, repeats
 from raysweep.rules import KEEPABLE, SETTINGS, Policy, RowProblem, Rule, refuse
@@ -53,7 +54,7 @@ class DataSettings:
     stratify: bool = True
     """Whether every split gets the labels in the file's proportions."""
     policies: Mapping[Rule, Policy] = field(default_factory=dict)
-    """Where they differ from the defaults: refuse, but keep a duplicate inside a split."""
+    """Where they differ from the defaults: refuse, but keep a duplicate inside a split, and few near duplicates."""
     min_words: int = 1
     max_words: int | None = None
     max_chars: int | None = None
@@ -70,6 +71,8 @@ class Loaded:
     """Every problem that did not refuse the data: rows dropped, or kept all the same."""
     task: Task
     """The task asked for, or the one inferred from the labels found."""
+    left_out: frozenset[Rule] = frozenset()
+    """The rules whose rows were dropped; those of others were kept."""
 
 
 def load(settings: DataSettings, task: Task | TaskKind, *, n_tokens: Callable[[str], int] | None = None) -> Loaded:
@@ -84,20 +87,31 @@ def load(settings: DataSettings, task: Task | TaskKind, *, n_tokens: Callable[[s
     parts, problems = _read(settings, labels, limits)
     problems = _distinct(problems + [problem for rows in parts.values() for problem in repeats(rows)] + _leaks(parts))
     refuse(problems, policies)
-    dropped = {(problem.path, problem.line) for problem in problems if policies[problem.rule] is Policy.DROP}
-    kept = {name: [row for row in rows if (row.path, row.line) not in dropped] for name, rows in parts.items()}
+    kept = _without(parts, problems, policies)
     if settings.source:
         kept = split_rows(kept["source"], settings.sizes, seed=settings.seed, stratify=settings.stratify)
+    near, policies = near_leaks(kept, policies)
+    refuse(near, policies)
+    kept, problems = _without(kept, near, policies), [*problems, *near]
     made = task if isinstance(task, Task) else _infer(task, [row for rows in kept.values() for row in rows])
     _need_every_label(kept, made)
-    return Loaded(_splits(kept), tuple(problems), made)
+    left_out = frozenset(rule for rule, policy in policies.items() if policy is Policy.DROP)
+    return Loaded(_splits(kept), tuple(problems), made, left_out)
 
 
 def _policies(chosen: Mapping[Rule, Policy]) -> dict[Rule, Policy]:
     for rule, policy in chosen.items():
         if policy is Policy.KEEP and rule not in KEEPABLE:
             raise DataError(f"data.{SETTINGS[rule]}: keep is not possible for {rule}; choose refuse or drop")
-    return dict.fromkeys(Rule, Policy.REFUSE) | {Rule.DUPLICATE: Policy.KEEP} | dict(chosen)
+    defaults = {Rule.DUPLICATE: Policy.KEEP, Rule.NEAR_DUPLICATE_ACROSS_SPLITS: Policy.KEEP_FEW}
+    return dict.fromkeys(Rule, Policy.REFUSE) | defaults | dict(chosen)
+
+
+def _without(
+    parts: Mapping[str, list[Row]], problems: Sequence[RowProblem], policies: Mapping[Rule, Policy]
+) -> dict[str, list[Row]]:
+    dropped = {(problem.path, problem.line) for problem in problems if policies[problem.rule] is Policy.DROP}
+    return {name: [row for row in rows if (row.path, row.line) not in dropped] for name, rows in parts.items()}
 
 
 def _read(

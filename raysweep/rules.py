@@ -38,6 +38,8 @@ class Rule(StrEnum):
     """The same text as a row of a split that measures: a leak."""
     GROUP_ACROSS_SPLITS = "group_across_splits"
     """The same group as a row of a split that measures: a leak."""
+    NEAR_DUPLICATE_ACROSS_SPLITS = "near_duplicate_across_splits"
+    """It holds most of the text of a row of a split that measures."""
 
 
 class Policy(StrEnum):
@@ -49,11 +51,14 @@ class Policy(StrEnum):
     """The row is left out and reported."""
     KEEP = "keep"
     """The row stays and is reported; only where it can still be used."""
+    KEEP_FEW = "keep_few"
+    """Kept where few measuring rows are touched, else refused; for near duplicates only."""
 
 
-KEEPABLE = frozenset({Rule.TOO_SHORT, Rule.TOO_LONG, Rule.DUPLICATE})
+KEEPABLE = frozenset({Rule.TOO_SHORT, Rule.TOO_LONG, Rule.DUPLICATE, Rule.NEAR_DUPLICATE_ACROSS_SPLITS})
 """The rules whose rows can still be used."""
-
+LEAKS = (Rule.DUPLICATE_ACROSS_SPLITS, Rule.GROUP_ACROSS_SPLITS, Rule.NEAR_DUPLICATE_ACROSS_SPLITS)
+"""The rules that keep what measures out of what trains."""
 
 SETTINGS: Mapping[Rule, str] = MappingProxyType(
     {
@@ -68,6 +73,7 @@ SETTINGS: Mapping[Rule, str] = MappingProxyType(
         Rule.DUPLICATE: "repeats",
         Rule.DUPLICATE_ACROSS_SPLITS: "duplicates",
         Rule.GROUP_ACROSS_SPLITS: "duplicates",
+        Rule.NEAR_DUPLICATE_ACROSS_SPLITS: "near_duplicates",
     }
 )
 """The setting below `data` that holds a rule's policy."""
@@ -97,6 +103,8 @@ def refuse(problems: Iterable[RowProblem], policies: Mapping[Rule, Policy]) -> N
     shown = "".join(f"\n  {problem}" for problem in refused[:N_SHOWN])
     more = f"\n  ... and {len(refused) - N_SHOWN} more" if len(refused) > N_SHOWN else ""
     settings = ", ".join(f"data.{name}: drop" for name in dict.fromkeys(SETTINGS[problem.rule] for problem in refused))
+    is_near = any(problem.rule is Rule.NEAR_DUPLICATE_ACROSS_SPLITS for problem in refused)
+    keep = "; where they are no copies: data.near_duplicates: keep" if is_near else ""
     raise DataError(
-        f"data: {n_rows} rows break a rule ({counts}){shown}{more}\nrepair them, or leave them out: {settings}"
+        f"data: {n_rows} rows break a rule ({counts}){shown}{more}\nrepair them, or leave them out: {settings}{keep}"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raysweep import environment, paying, results
+from raysweep import environment, leaking, paying, results
 from raysweep import ledger as ledgers
 from raysweep.clock import RealClock
 from raysweep.config import SweepConfig
@@ -137,6 +137,7 @@ def _drive_ready(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -
             recorders = make_recorders(ready.config.recorders, begun.folder)
             views = FanOut([*shown, TensorBoardView(begun.folder), *recorders])
             recorder = Recorder(ledger, views, begun.state)
+            leaking.keep(begun.folder, leaking.leaks_of(ready.loaded))
             try:
                 Session(
                     ready,

@@ -123,6 +123,9 @@ class DataSection(Section):
     """A row whose text stands earlier in the same split."""
     duplicates: Policy = "refuse"
     """A training row whose text (or group) stands in a split that measures, or a validation row of the test split."""
+    near_duplicates: Literal["keep_few", "refuse", "drop", "keep"] = "keep_few"
+    """A training row that holds most of the text of a row that measures, or a validation row of one of the test split.
+    `keep_few`: kept where at most 2 % of the validation and of the test rows are touched, else refused."""
     min_words: Annotated[int, Field(ge=0)] = 1
     """The shortest prompt that is taken."""
     max_words: Annotated[int, Field(gt=0)] | None = None

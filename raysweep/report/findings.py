@@ -118,6 +118,7 @@ class Findings:
 
 
 def _sure(record: Record) -> Iterator[str]:
+    yield from record.leaks
     if record.certainty:
         yield from (sentence for sentence, _ in sentences(record.certainty))
     if record.gap:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from raysweep import certainty
+from raysweep import certainty, leaking
 from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Verdict
 from raysweep.entries import BUDGET_USED
@@ -91,6 +91,8 @@ def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[Ren
         return
     for sentence, verdict in sentences(found) if found else ():
         yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
+    for leak in leaking.find(setting.folder):
+        yield Text(leak.sentence, style="" if leak.is_left_out else "yellow")
     gap = gap_of(state, found)
     if gap:
         yield Text(gap_sentence(gap), style="" if gap.is_explained else "yellow")
