@@ -6,6 +6,7 @@ from types import MappingProxyType
 from raysweep.dataset import Splits
 from raysweep.scoring import Prediction
 from raysweep.task import Example, Task
+from raysweep.untuned import FEW_SHOT, ZERO_SHOT
 
 MAJORITY, RIDGE, TFIDF = "majority", "ridge", "tfidf"
 
@@ -14,6 +15,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         MAJORITY: "the commonest label",
         RIDGE: "TF-IDF and ridge regression",
         TFIDF: "TF-IDF and logistic regression",
+        ZERO_SHOT: "the base model zero-shot",
+        FEW_SHOT: "the base model few-shot",
     }
 )
 """Each baseline for a sentence."""

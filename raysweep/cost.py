@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -61,6 +61,8 @@ class Row:
     """Empty: any."""
     tiers: tuple[str, ...] = ()
     """Of a deployment; empty: any, or none."""
+    base: Mapping[str, float] = field(default_factory=dict)
+    """`input` and `output` of the model that is not tuned."""
 
     def fits(self, host: str, model: str, tier: str) -> bool:
         """Whether it speaks of this."""
@@ -167,7 +169,8 @@ def _row(raw: Mapping[str, object]) -> Row:
         case {"hosts": list(hosts), "as_of": date() as as_of, "source": str(source)}:
             prices = {name: float(str(raw[name])) for name in NAMES if name in raw}
             models, tiers = raw.get("models"), raw.get("tiers")
-            return Row(tuple(map(str, hosts)), prices, as_of, source, _texts(models), _texts(tiers))
+            base = {name: float(str(raw[f"base_{name}"])) for name in ("input", "output") if f"base_{name}" in raw}
+            return Row(tuple(map(str, hosts)), prices, as_of, source, _texts(models), _texts(tiers), base)
         case _:
             raise ValueError(f"prices.yaml: {raw!r} is no row: hosts, as_of and source are wanted")
 

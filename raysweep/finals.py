@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from raysweep import baseline, certainty, predictions
+from raysweep.asking import Asking, Plan
 from raysweep.clock import Clock
 from raysweep.entries import FINALIST, FinalReserved, FinalScored
 from raysweep.errors import RaysweepError
@@ -14,7 +15,7 @@ from raysweep.preflight import Ready
 from raysweep.recorder import Recorder
 from raysweep.scoring import Prediction, score
 from raysweep.state import TrialState
-from raysweep.task import Task
+from raysweep.task import Example, Task
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Finals:
     """The sweep's."""
     recorder: Recorder
     clock: Clock
-    predict: Callable[[str], Sequence[Prediction] | None]
-    """What a model says of the test rows; None when it was stopped."""
+    predict: Callable[[str, Sequence[Example]], Sequence[Prediction] | None]
+    """What a model says of rows; None when it was stopped."""
     usd_of: Callable[[TrialState], float | None]
     """What that costs; raises RaysweepError where it cannot be paid."""
+    afford: Callable[[float, str], None]
+    """Raises RaysweepError where so much, for what these words say, cannot be paid."""
 
     def score(self, is_stopped: Callable[[], bool]) -> tuple[str, ...]:
         """Until somebody wants no more of it; what failed, in words."""
@@ -48,6 +51,7 @@ class Finals:
         for place in range(final.top if final.test else 0):
             yield partial(self._score_finalist, place)
         if self.ready.config.final.baseline:
+            yield from self._asking.steps()  # before the others: where the last of them is scored, all are
             yield from (partial(self._score_baseline, name) for name in baseline.names_for(self.ready.task))
         yield self._measure
 
@@ -68,9 +72,17 @@ class Finals:
         usd = self.usd_of(trial)
         if usd is not None:
             self.recorder.record(FinalReserved(self.clock.now(), place.name, trial.number, place.split, usd))
-        said = self.predict(model)
+        said = self.predict(model, self.ready.loaded.splits.test)
         if said is not None:
             self._score(place, self.ready.task, said, usd)
+
+    @property
+    def _asking(self) -> Asking:
+        def score(place: Place, said: Sequence[Prediction], usd: float | None) -> None:
+            self._score(place, _lenient(self.ready.task), said, usd)
+
+        plan = Plan(self.ready)
+        return Asking(plan, self.folder, self.recorder, self.clock, self.predict, self.afford, score)
 
     def _score_baseline(self, name: str) -> None:
         if self.recorder.state.is_scored(name, "test", None):

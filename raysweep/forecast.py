@@ -3,10 +3,11 @@
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
+from raysweep.asking import Plan
 from raysweep.clock import SimulatedClock
 from raysweep.config import GridSearch, Threshold
 from raysweep.dimensions import Params, ParamValue
@@ -54,6 +55,8 @@ class Forecast:
     """Between these two lie eight in ten simulated sweeps."""
     n_finalists: int = 1
     """How many models are scored at the end."""
+    base_usd: float = 0.0
+    """The part of `final_usd` that asking the untuned base model takes."""
 
     @property
     def is_paid(self) -> bool:
@@ -63,7 +66,8 @@ class Forecast:
     @property
     def least_usd(self) -> float:
         """Less than this pays for no job and its final scores."""
-        return (self.cheapest.usd or 0.0) + min(self.n_finalists * self.cheapest.final_usd, self.final_usd)
+        best_usd = min(self.n_finalists * self.cheapest.final_usd, self.final_usd - self.base_usd)
+        return (self.cheapest.usd or 0.0) + best_usd + self.base_usd
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Forecaster:
         final = self.ready.config.final
         n_finalists = min(final.top, n_trials)
         final_usd = n_finalists * max(one.final_usd for one in self.estimates) if final.test else 0.0
+        final_usd += self._base_usd
         dearest = max(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens))
         longest_s = max((one.duration_s for one in self.estimates if one.duration_s is not None), default=None)
         rounds = -(-n_trials // self.concurrency)
@@ -88,10 +93,10 @@ class Forecaster:
             None if longest_s is None else rounds * longest_s,
         )
         cheapest = min(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens))
+        base_usd = self._base_usd
         if isinstance(self.ready.config.early_stopping, Threshold):
-            return Forecast(
-                n_trials, self.concurrency, cheapest, dearest, worst, None, final_usd, n_finalists=n_finalists
-            )
+            nobody_knows = Forecast(n_trials, self.concurrency, cheapest, dearest, worst, None, final_usd)
+            return replace(nobody_knows, n_finalists=n_finalists, base_usd=base_usd)
         sweeps = [self._sweep(self.ready.make_pruner(), seed) for seed in range(SIMULATIONS)]
         costs = sorted(sum(self._usd(trial) for trial in trials) + final_usd for trials in sweeps)
         expected = Total(
@@ -100,7 +105,8 @@ class Forecaster:
             None if longest_s is None else statistics.fmean(max(one.ended_s for one in trials) for trials in sweeps),
         )
         usual = (costs[len(costs) // 10], costs[-1 - len(costs) // 10])
-        return Forecast(n_trials, self.concurrency, cheapest, dearest, worst, expected, final_usd, usual, n_finalists)
+        known = Forecast(n_trials, self.concurrency, cheapest, dearest, worst, expected, final_usd, usual)
+        return replace(known, n_finalists=n_finalists, base_usd=base_usd)
 
     @property
     def concurrency(self) -> int:
@@ -110,13 +116,23 @@ class Forecaster:
         return max(1, min(wished, capabilities.max_concurrency or wished, self.n_trials))
 
     @cached_property
+    def _base_usd(self) -> float:
+        """Of the dearest base model."""
+        plan = Plan(self.ready)
+        return max(plan.usd(point) for point in self._points)
+
+    @cached_property
     def estimates(self) -> Sequence[Estimate]:
         """Of a job at every combination of the values that make one job cost more than another."""
+        return [self.estimate(point) for point in self._points]
+
+    @cached_property
+    def _points(self) -> Sequence[Params]:
         known = self.ready.defaults
         choices = {name: searched_values(self.ready.config.space, name) or (known[name],) for name in self._names}
         default = self.ready.complete(self.ready.space.default())
         points = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
-        return [self.estimate({**known, **default, **point}) for point in points]
+        return [{**known, **default, **point} for point in points]
 
     @cached_property
     def _names(self) -> tuple[str, ...]:

@@ -139,6 +139,8 @@ class Capabilities:
     """The most that its host takes at once."""
     cannot_predict: str = ""
     """Why its models would not answer on the test split, and the remedy; empty where they do."""
+    answers_untuned: bool = False
+    """Whether its base models can be asked without a fine-tune: it is a `raysweep.abilities.AnswersUntuned` then."""
 
 
 @dataclass(frozen=True)

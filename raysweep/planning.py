@@ -28,9 +28,12 @@ def plan(config: SweepConfig) -> Iterator[str]:
         yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
         yield "it costs nothing but the machine's time"
         return
-    if forecast.final_usd:
+    if forecast.final_usd > forecast.base_usd:
         best = "the best" if forecast.n_finalists == 1 else f"the best {forecast.n_finalists}"
-        yield f"scoring {best} on the test split: up to {money(forecast.final_usd)} USD, part of both sums"
+        usd = forecast.final_usd - forecast.base_usd
+        yield f"scoring {best} on the test split: up to {money(usd)} USD, part of both sums"
+    if forecast.base_usd:
+        yield f"asking the base model as a baseline: up to {money(forecast.base_usd)} USD, part of both sums"
     yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
     if config.rehearsal_words and config.budget.max_usd is None:
         yield "no budget: the rehearsal starts all the same; at the host itself, budget.max_usd=… or --yes is wanted"

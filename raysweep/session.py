@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from raysweep import own_metrics, requests
+from raysweep.asking import Plan
 from raysweep.bill_watch import BillWatch
 from raysweep.clock import Clock
 from raysweep.config import HyperoptSearch, OptunaSearch
@@ -25,6 +26,7 @@ from raysweep.search.history import History, Suggestion
 from raysweep.search.prune import Pruner
 from raysweep.settlement import Settlement
 from raysweep.state import TrialState
+from raysweep.task import Example
 from raysweep.tuning.driver import Driver
 from raysweep.tuning.purse import Means
 from raysweep.tuning.replay import replay
@@ -127,15 +129,16 @@ class Session:
 
     def _score_finals(self, driver: Driver) -> tuple[str, ...]:
         predict, usd_of = partial(self._predict, driver), partial(self._final_usd, driver)
-        finals = Finals(self.ready, self.folder, self.recorder, self.clock, predict=predict, usd_of=usd_of)
+        afford = driver.purse.afford
+        finals = Finals(self.ready, self.folder, self.recorder, self.clock, predict, usd_of, afford)
         return finals.score(lambda: driver.signal is not None)
 
-    def _predict(self, driver: Driver, model: str) -> Sequence[Prediction] | None:
+    def _predict(self, driver: Driver, model: str, rows: Sequence[Example]) -> Sequence[Prediction] | None:
         return self.runner.predict(
             self._static,
             self.resources,
             model,
-            self.ready.loaded.splits.test,
+            rows,
             ticker=self.views,
             is_stopped=lambda: driver.signal is not None,
         )
@@ -207,6 +210,7 @@ class Session:
                 config.budget.max_usd,
                 scores_best=config.final.test,
                 n_finalists=min(config.final.top, self.n_trials),
+                base_usd=Plan(self.ready).usd,
             ),
         )
 

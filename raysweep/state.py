@@ -190,7 +190,8 @@ class SweepState:
         others = tuple(one for one in self.finals if not _replaces(entry, one))
         is_winner = entry.split == "test" and entry.trial is not None and entry.name != FINALIST
         tested = self.tested | {entry.trial} if is_winner else self.tested
-        account = self.finals_account if entry.trial is None else self.finals_account.settle(entry.usd)
+        is_free = entry.trial is None and entry.usd is None  # nothing was reserved for it
+        account = self.finals_account if is_free else self.finals_account.settle(entry.usd)
         return replace(self, finals=(*others, entry), tested=tested, finals_account=account)
 
     def _with(self, trial: TrialState) -> "SweepState":

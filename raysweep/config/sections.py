@@ -226,4 +226,6 @@ class FinalSection(Section):
     top: Annotated[int, Field(ge=1)] = 1
     """How many of the best completed trials are; the first by validation is the winner whatever they score there."""
     baseline: bool = True
-    """Whether the commonest label and models on TF-IDF are scored beside it."""
+    """Whether the commonest label, models on TF-IDF and the untuned base model, where it can be asked, are too."""
+    shots: Annotated[int, Field(ge=0, le=20)] = 1
+    """Training rows of each label that the untuned base model is told before every row; 0: only asked zero-shot."""

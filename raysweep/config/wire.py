@@ -52,11 +52,21 @@ class PricesSection(Section):
     """A million tokens that a tuned model writes."""
     hosting_usd_per_hour: Annotated[float, Field(ge=0)] | None = None
     """An hour of a deployed model."""
+    base_input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """A million tokens that the base model reads, asked as a baseline."""
+    base_output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """A million tokens that the base model writes."""
 
     @property
     def given(self) -> dict[str, float | None]:
         """By what has the price: `training`, `input`, `output`, `hosting`."""
-        return {name.partition("_")[0]: value for name, value in self.model_dump().items()}
+        told = self.model_dump().items()
+        return {name.partition("_")[0]: value for name, value in told if not name.startswith("base_")}
+
+    @property
+    def given_base(self) -> dict[str, float | None]:
+        """The base model's: `input`, `output`."""
+        return {"input": self.base_input_usd_per_million, "output": self.base_output_usd_per_million}
 
 
 class AzureSection(Section):
@@ -134,6 +144,8 @@ class WireTrainer(Section):
     """How often the host is asked."""
     azure: AzureSection | None = None
     """Where tuned models are deployed."""
+    base_deployments: dict[str, str] = Field(default_factory=dict)
+    """Deployments of yours from which base models answer as a baseline, by the model's name; for hosts like Azure."""
     rehearsal: RehearsalSection | None = None
     """Where it is given, no host is asked: the sweep starts a server of our own that speaks the host's dialect."""
     prices: PricesSection = PricesSection()

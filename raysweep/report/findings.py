@@ -123,6 +123,7 @@ def _sure(record: Record) -> Iterator[str]:
         yield from (sentence for sentence, _ in sentences(record.certainty))
     if record.gap:
         yield gap_sentence(record.gap)
+    yield from record.untuned
     finals = record.sweep.finals if record.sweep else ()
     yield from _finals(record, finals)
     if record.best is None:

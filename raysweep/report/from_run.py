@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raysweep import leaking, ledger, results
+from raysweep import leaking, ledger, results, untuned
 from raysweep.config import SweepConfig
 from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUniform, QUniform, Uniform, nested
 from raysweep.errors import InputError, SweepFolderError
@@ -58,6 +58,7 @@ def record_of(found: results.Results) -> Record:
         predictions=predictions,
         stopping_metric=config.stopping_goal.metric if config else "",
         notes=notes,
+        untuned=tuple(asked.sentence for asked in untuned.find(folder).values()),
         leaks=tuple(leak.sentence for leak in leaking.find(folder)),
     )
 

@@ -116,6 +116,8 @@ class Record:
     """What early stopping looks at; empty where nobody knows."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how the table was read."""
+    untuned: tuple[str, ...] = ()
+    """Which base model was asked as a baseline, or why it was not, in sentences."""
     leaks: tuple[str, ...] = ()
     """What leaked from the rows that measure into those that train, in sentences."""
     notice: str = ""

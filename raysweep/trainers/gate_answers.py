@@ -47,7 +47,8 @@ class Answers:
                     lambda: self._client.ask(model, question, top_logprobs=self._settings.top_logprobs)
                 )
             except HostError as error:
-                if error.no not in (No.MODEL, No.NOT_FOUND) or self._clock.monotonic_s() > until_s:
+                is_loading = error.no in (No.MODEL, No.NOT_FOUND) and question.is_model_new
+                if not is_loading or self._clock.monotonic_s() > until_s:
                     raise
             self._clock.sleep_s(wait_s)
             wait_s = min(2 * wait_s, 15.0)

@@ -121,6 +121,8 @@ class Question:
 
     messages: tuple[Message, ...]
     max_tokens: int
+    is_model_new: bool = True
+    """Whether the model may still be being loaded, so that a host which does not know it is asked again."""
 
 
 @dataclass(frozen=True)

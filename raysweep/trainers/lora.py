@@ -46,6 +46,7 @@ class LoraTrainer:
             evaluates_anywhere=True,
             gpus=self.settings.gpu_share if self.settings.device == "cuda" else 0.0,
             gpus_if_any=self.settings.gpu_share if self.settings.device == "auto" else 0.0,
+            answers_untuned=True,
         )
 
     def prepare(self, data: Splits) -> DataRefs:
@@ -73,16 +74,35 @@ class LoraTrainer:
 
     def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
         """One prediction an example, by the model in this folder."""
+        from raysweep.engine import untuned
         from raysweep.engine.batches import Collator
         from raysweep.engine.loop import predict_rows
         from raysweep.engine.place import place_on
         from raysweep.engine.saved import load_answerer, read_saved
         from raysweep.engine.tokens import Tokenizer
 
-        saved = read_saved(Path(model))
         placement = place_on(self.settings.device, self.settings.dtype)
+        if untuned.is_base(Path(model)):
+            return untuned.predict(Path(model), placement, examples)
+        saved = read_saved(Path(model))
         answerer = load_answerer(Path(model), saved, placement)
         return predict_rows(answerer, Collator(Tokenizer(saved.encoding).rows(examples)), lambda: None)
+
+    def why_not_untuned(self, params: Params, shots: Sequence[Example]) -> str:
+        """An encoder has no words; a causal model may lack room for the examples."""
+        from raysweep.engine import untuned
+
+        return untuned.why_not(self._place(), parse_params(params, self.task).prompt, shots)
+
+    def untuned_usd(self, params: Params, shots: Sequence[Example], examples: Sequence[Example]) -> None:
+        """Nothing."""
+
+    def untuned(self, params: Params, shots: Sequence[Example], folder: Path) -> str:
+        """The folder, with how the base model is prompted."""
+        from raysweep.engine import untuned
+
+        base = untuned.base_model(self._place(), parse_params(params, self.task).prompt, shots)
+        return str(untuned.save(folder, base))
 
     def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
         """Training tokens by the tokenizer's own count; a local job costs no money."""

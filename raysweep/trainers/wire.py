@@ -3,41 +3,38 @@
 import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 from raysweep.clock import Clock, RealClock
 from raysweep.config import WireTrainer as Settings
 from raysweep.dataset import Splits
-from raysweep.errors import ConfigError, RaysweepError
+from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, ParamDoc, TokenView
 from raysweep.scoring import Prediction, metrics_of, score
 from raysweep.space import Params
 from raysweep.task import Example, Task, words_of
 from raysweep.trainers import wire_record
 from raysweep.trainers.dialects import dialect_of
-from raysweep.trainers.host_errors import HostError, as_failure, as_input_error
+from raysweep.trainers.host_errors import HostError, as_input_error
 from raysweep.trainers.hosted import Gate, HostedJob, JobRequest
 from raysweep.trainers.prompting import PROMPT_PARAMS, prompt_of
+from raysweep.trainers.wire_answers import NOWHERE_TO_ANSWER, Answering, deployment_name
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
-from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, questions, tokens_of, uploaded
+from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, tokens_of, uploaded
 from raysweep.trainers.wire_job import WireJob
-from raysweep.trainers.wire_labels import Reading, read
 from raysweep.trainers.wire_metrics import HOST_METRICS
 from raysweep.trainers.wire_params import check_params, wire_params
 from raysweep.trainers.wire_size import Size
+from raysweep.trainers.wire_untuned import Untuned
 
 _LOG = logging.getLogger(__name__)
 
 CPUS = 0.05
 """A remote job only has to be watched."""
-CHUNK = 32
-"""Questions between two looks whether anybody still wants the answers."""
-DEPLOY_S, DEPLOY_LOOK_S = 3600.0, 2.0
 DEPLOYMENT = "deployment:"
 """What the id of a deployment begins with where it stands among jobs."""
-NOWHERE_TO_ANSWER = "a model answers only once it is deployed: set trainer.azure, to say where, or final.test=false"
 COVERAGE = "host_label_coverage"
 """Mean share of the probability that the labels have among the likeliest tokens."""
 
@@ -56,6 +53,8 @@ class WireTrainer:
         self._clock = clock or RealClock()
         self._is_scored = settings.score == "all" or (settings.score == "auto" and not self._dialect.needs_deployment)
         self._costs = Costs(settings, self._dialect, task, is_scored=self._is_scored)
+        self._untuned = Untuned(settings, self._dialect, task, self._costs)
+        self._answering = Answering(settings, self._dialect, task, lambda: self._gate, self._clock)
 
     @cached_property
     def _gate(self) -> Gate:
@@ -77,6 +76,7 @@ class WireTrainer:
             concurrency=self._dialect.limits.running,
             max_concurrency=self._dialect.limits.active,
             cannot_predict=NOWHERE_TO_ANSWER if self._dialect.needs_deployment and not self._settings.azure else "",
+            answers_untuned=True,
         )
 
     def prepare(self, data: Splits) -> DataRefs:
@@ -140,8 +140,8 @@ class WireTrainer:
     def jobs(self, sweep_id: str) -> Iterable[JobView]:
         """The sweep's jobs as the host lists them, and deployments of theirs, which cost too."""
         views = [_view(one) for one in self._gate.jobs(sweep_id)]
-        ours = [one for one in self._gate.deployments() if one.name.startswith(f"{_deployment_name(sweep_id)}-")]
-        prefix = len(_deployment_name(""))
+        ours = [one for one in self._gate.deployments() if one.name.startswith(f"{deployment_name(sweep_id)}-")]
+        prefix = len(deployment_name(""))
         deployed = (
             JobView(one.name[prefix:], DEPLOYMENT + one.name, is_final=False, status="deployed", is_deployment=True)
             for one in ours
@@ -170,7 +170,19 @@ class WireTrainer:
 
     def predict(self, model: str, examples: Sequence[Example]) -> Sequence[Prediction]:
         """What a model that one of the jobs has made says of each example."""
-        return [reading.prediction for reading in self._readings(model, examples, lambda: False)]
+        return [reading.prediction for reading in self._answering.readings(model, examples, lambda: False)]
+
+    def why_not_untuned(self, params: Params, shots: Sequence[Example]) -> str:
+        """Where it has no deployment, or no price."""
+        return self._untuned.why_not(params)
+
+    def untuned_usd(self, params: Params, shots: Sequence[Example], examples: Sequence[Example]) -> float | None:
+        """By the prices of the base model."""
+        return self._untuned.usd(params, shots, examples)
+
+    def untuned(self, params: Params, shots: Sequence[Example], folder: Path) -> str:
+        """The path of its note: the trial's prompt, with a sentence that names the labels, and earlier turns."""
+        return self._untuned.note(params, shots, folder)
 
     def estimate(self, spec: JobSpec, data: DataRefs) -> Estimate:
         """Tokens and money at most. Raises ConfigError where a paid host's price is known to nobody."""
@@ -187,7 +199,7 @@ class WireTrainer:
     def _scores(
         self, note: str, examples: Sequence[Example], is_stopped: Callable[[], bool]
     ) -> Mapping[str, float | None]:
-        readings = self._readings(note, examples, is_stopped)
+        readings = self._answering.readings(note, examples, is_stopped)
         if len(readings) < len(examples):
             return {}
         words = words_of(wire_record.load_model(note).prompt, self._task)
@@ -197,53 +209,6 @@ class WireTrainer:
         mean = math.fsum(coverages) / len(coverages) if coverages else None
         return {**{f"val_{name}": value for name, value in made.items()}, COVERAGE: mean}
 
-    def _readings(self, model: str, examples: Sequence[Example], is_stopped: Callable[[], bool]) -> list[Reading]:
-        """Fewer than there are examples where nobody wants them any more."""
-        note = wire_record.load_model(model)
-        words = words_of(note.prompt, self._task)
-        asked = questions(examples, note.prompt, self._task)
-        readings: list[Reading] = []
-        try:
-            with self._answering(note.model, note.key, is_stopped) as name:
-                while name and len(readings) < len(asked) and not is_stopped():
-                    answers = self._gate.ask(name, asked[len(readings) : len(readings) + CHUNK])
-                    readings += [read(answer, words) for answer in answers]
-        except HostError as error:
-            raise as_failure(error) from error
-        return readings
-
-    @contextmanager
-    def _answering(self, model: str, key: str, is_stopped: Callable[[], bool]) -> Iterator[str]:
-        """The name by which the model answers, deployed for as long as the block runs; empty where it was stopped."""
-        if not self._dialect.needs_deployment:
-            yield model
-            return
-        name = _deployment_name(key or model[-8:])
-        try:
-            yield name if self._is_deployed(name, model, is_stopped) else ""
-        finally:
-            self._gate.discard("deployment", name)
-
-    def _is_deployed(self, name: str, model: str, is_stopped: Callable[[], bool]) -> bool:
-        """Wait for a place and for the deployment; False where it was stopped. Its failure is no end of its job."""
-        if self._settings.azure is None:
-            raise ConfigError(NOWHERE_TO_ANSWER)
-        until_s = self._clock.monotonic_s() + DEPLOY_S
-        while not is_stopped():
-            found = self._gate.deploy(name, model)
-            if found is not None and found.failure:
-                raise RaysweepError(f"deployment {name} of {model}: {found.failure}")
-            if found is not None and found.is_ready:
-                return True
-            if self._clock.monotonic_s() > until_s:
-                raise RaysweepError(f"deployment {name} of {model}: not ready within {DEPLOY_S / 3600:g} h")
-            self._clock.sleep_s(DEPLOY_LOOK_S)
-        return False
-
 
 def _view(job: HostedJob) -> JobView:
     return JobView(job.key, job.id, job.is_final, job.status, job.trained_tokens, job.has_succeeded, job.has_failed)
-
-
-def _deployment_name(key: str) -> str:
-    return f"raysweep-{key}"

@@ -7,10 +7,11 @@ by it, and what was not used comes back once the host has said how much it was.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.cost import Prices, Usage
 from raysweep.task import Example, Prompt, Task, render
+from raysweep.trainers.hosted import Question
 from raysweep.trainers.wire_data import questions
 
 LETTERS_A_TOKEN = 4
@@ -89,11 +90,15 @@ def most_scoring(
     examples: Sequence[Example], prompt: Prompt, task: Task, *, tokens_per_minute: int, is_deployed: bool
 ) -> Usage:
     """Of a model's answers to the rows, at most; where it must be deployed, for as long as they take."""
-    asked = questions(examples, prompt, task)
+    usage = most_reading(questions(examples, prompt, task))
+    tokens = usage.input_tokens + usage.output_tokens
+    return replace(usage, hosting_h=HOSTING_H + tokens / tokens_per_minute / 60 if is_deployed else 0.0)
+
+
+def most_reading(asked: Sequence[Question]) -> Usage:
+    """Of the answers to these questions, at most."""
     read = sum(
         sum(most_tokens(one.content) + TOKENS_A_MESSAGE for one in question.messages) + TOKENS_AN_EXAMPLE
         for question in asked
     )
-    written = sum(question.max_tokens for question in asked)
-    hours = HOSTING_H + (read + written) / tokens_per_minute / 60 if is_deployed else 0.0
-    return Usage(0.0, read, written, hours)
+    return Usage(0.0, read, sum(question.max_tokens for question in asked))

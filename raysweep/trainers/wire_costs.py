@@ -2,6 +2,7 @@
 
 import math
 
+from raysweep.base_prices import base_prices_of
 from raysweep.config import WireTrainer as Settings
 from raysweep.cost import NAMES, Prices, Usage, prices_of, rehearsed_prices_of
 from raysweep.dataset import Splits
@@ -44,6 +45,14 @@ class Costs:
         final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) if self._can_answer else 0.0
         scoring_usd = bill.prices.usd(bill.scoring)
         return Estimate(tokens, bill.at_most_usd, scoring_usd, final_usd, duration_s, bill.prices.words)
+
+    def base_prices(self, model: str) -> Prices | None:
+        """Of the base model as it comes; None: nobody knows. A rehearsal takes what nobody knows for nothing."""
+        name, given = self._dialect.name, self._settings.prices.given_base
+        found = base_prices_of(name, model, given=given, is_paid=self.is_paid)
+        return (
+            base_prices_of(name, model, given=given, is_paid=False) if found is None and self._is_rehearsed else found
+        )
 
     def bill(self, spec: JobSpec, splits: Splits) -> Bill | None:
         """A job's; None where nothing costs anything. Raises as `estimate` does."""

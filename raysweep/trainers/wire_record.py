@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from raysweep.errors import DiskError
 from raysweep.jobs import Evaluation
-from raysweep.task import Prompt
+from raysweep.task import Message, Prompt
 from raysweep.whole import write_whole
 
 NAME, MODEL_NAME = "wire.json", "model.json"
@@ -52,6 +52,12 @@ class ModelNote:
     """Its name at the host."""
     key: str
     prompt: Prompt
+    is_untuned: bool = False
+    """Whether it is a base model, which answers as it comes."""
+    says: str = ""
+    """What is added to its system message."""
+    before: tuple[Message, ...] = ()
+    """Turns that precede every row."""
 
 
 def load(folder: Path, key: str) -> Record:
@@ -69,8 +75,13 @@ def save(folder: Path, record: Record) -> None:
 
 def save_model(folder: Path, model: str, key: str, prompt: Prompt) -> str:
     """Note a tuned model; the path of the note."""
+    return save_note(folder, ModelNote(model, key, prompt))
+
+
+def save_note(folder: Path, note: ModelNote) -> str:
+    """In one move; the note's path. Raises DiskError."""
     path = folder / MODEL_NAME
-    write_whole(path, json.dumps(asdict(ModelNote(model, key, prompt))))
+    write_whole(path, json.dumps(asdict(note)))
     return str(path)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from raysweep.dimensions import Params
 from raysweep.errors import JobFailed, RaysweepError
 from raysweep.jobs import Estimate, JobSpec, Progress
 from raysweep.recorder import Recorder
@@ -20,6 +21,8 @@ class Means:
     """Whether money is kept back, to score the best model on the test split."""
     n_finalists: int = 1
     """How many models that is."""
+    base_usd: Callable[[Params], float] | None = None
+    """Of asking the base model of a winner of these params, at most; None: nothing."""
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Purse:
     """Whether a job may live on when nobody works on its trial any more."""
     _kept_usd: float = 0.0
     """For the final score of the trial whose model would cost the most."""
+    _kept_base_usd: float = 0.0
+    """For asking the dearest of the base models."""
     _seen: dict[int, tuple[JobSpec, Progress]] = field(default_factory=dict)
     """The last that was seen of the jobs that are watched."""
     _said: dict[int, float] = field(default_factory=dict)
@@ -51,6 +56,7 @@ class Purse:
         if max_usd is None or needed is None or open_usd is not None:
             return None
         kept = self.means.n_finalists * max(self._kept_usd, self._final(spec))
+        kept += max(self._kept_base_usd, self._base(spec))
         if spending.fits(needed + kept, max_usd):
             return None
         left, owed_usd = max(0.0, max_usd - spending.committed), self.owed_usd
@@ -64,6 +70,7 @@ class Purse:
     def begin(self, spec: JobSpec) -> None:
         """The attempt was proposed, now or in the past: somebody begins to watch its job."""
         self._kept_usd = max(self._kept_usd, self._final(spec))
+        self._kept_base_usd = max(self._kept_base_usd, self._base(spec))
         self.forget(spec.trial)
 
     def see(self, spec: JobSpec, progress: Progress) -> None:
@@ -119,13 +126,18 @@ class Purse:
 
         Raises RaysweepError where that is not left: jobs have cost more than was thought, or the budget was cut.
         """
-        usd, spending, max_usd = self._final(spec), self.recorder.state.spending, self.means.max_usd
+        usd = self._final(spec)
+        self.afford(usd, f"trial {spec.trial}'s model was not scored on the test split")
+        return usd or None
+
+    def afford(self, usd: float, otherwise: str) -> None:
+        """Raises RaysweepError, which says what then is not done, where so much is not left."""
+        spending, max_usd = self.recorder.state.spending, self.means.max_usd
         if usd and max_usd is not None and not spending.fits(usd, max_usd):
             raise RaysweepError(
-                f"trial {spec.trial}'s model was not scored on the test split: that may cost {usd:.2f} USD, and "
+                f"{otherwise}: that may cost {usd:.2f} USD, and "
                 f"{spending.spent:.2f} of {max_usd:.2f} USD are spent; resume with a larger budget.max_usd"
             )
-        return usd or None
 
     def _open(self, spec: JobSpec) -> float | None:
         """What is reserved for this very attempt."""
@@ -134,6 +146,9 @@ class Purse:
 
     def _final(self, spec: JobSpec) -> float:
         return self._estimate(spec).final_usd if self.means.scores_best else 0.0
+
+    def _base(self, spec: JobSpec) -> float:
+        return self.means.base_usd(spec.params) if self.means.base_usd else 0.0
 
     def _estimate(self, spec: JobSpec) -> Estimate:
         return self.means.estimate(spec) if self.means.estimate else Estimate(0, None)

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from raysweep import certainty, leaking
+from raysweep import certainty, leaking, untuned
 from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Verdict
 from raysweep.entries import BUDGET_USED
@@ -33,6 +33,7 @@ REASONS = 4
 """So many different reasons an outcome are told apart."""
 
 _BASELINES: Mapping[str, str] = MappingProxyType({"majority": "majority", "ridge": "ridge", "tfidf": "TF-IDF"})
+_UNTUNED: Mapping[str, str] = MappingProxyType({"zero_shot": "zero-shot", "few_shot": "few-shot"})
 _SPLITS: Mapping[str, str] = MappingProxyType({"val": "validation"})
 
 
@@ -93,6 +94,8 @@ def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[Ren
         yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
     for leak in leaking.find(setting.folder):
         yield Text(leak.sentence, style="" if leak.is_left_out else "yellow")
+    for asked in untuned.find(setting.folder).values():
+        yield Text(asked.sentence, style="yellow" if asked.reason else "dim")
     gap = gap_of(state, found)
     if gap:
         yield Text(gap_sentence(gap), style="" if gap.is_explained else "yellow")
@@ -107,7 +110,7 @@ def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[R
     styles = ["green" if place == 0 else "" for place in range(len(rows))]
     key = Column("scores", tuple(scores), "left")
     yield from chain(*blocks(key, metric_columns(rows, tuple(names), goal), width, styles))
-    names = dict.fromkeys(final.name for final in state.finals if final.name in BASELINES)
+    names = dict.fromkeys(final.name for final in state.finals if final.name in _BASELINES)
     told = "; ".join(f"{_BASELINES[name]}: {BASELINES[name]}" for name in names)
     if told:
         yield Text(f"{told}; of the same training rows", style="dim")
@@ -121,7 +124,8 @@ def _scores(state: SweepState, best: TrialState) -> dict[str, Mapping[str, float
     for final in state.finals:
         of = "" if final.trial == best.number else f" #{final.trial}"
         split = _SPLITS.get(final.split, final.split)
-        name = f"{split} {_BASELINES.get(final.name, final.name)}" if final.trial is None else split + of
+        known = {**_BASELINES, **_UNTUNED}
+        name = f"{split} {known.get(final.name, final.name)}" if final.trial is None else split + of
         rows[name] = {metric.removeprefix(f"{final.split}_"): value for metric, value in final.metrics.items()}
     return rows
 
