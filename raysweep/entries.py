@@ -191,7 +191,7 @@ class FinalScored:
 
     at: datetime
     name: str
-    """`best`, `finalist`, or a baseline: `majority`, `ridge` or `tfidf`."""
+    """`best`, `finalist`, or a baseline: `majority`, `ridge`, `tfidf`, `zero_shot` or `few_shot`."""
     trial: int | None
     split: str
     metrics: Mapping[str, float | None]
