@@ -14,6 +14,7 @@ from wire_toys import MODEL, export, sweep
 
 from raysweep import ledger, untuned
 from raysweep.base_prices import base_prices_of
+from raysweep.config import WireTrainer
 from raysweep.config.load import parse
 from raysweep.engine.quiet import quietly
 from raysweep.entries import FinalReserved, FinalScored
@@ -26,7 +27,8 @@ from raysweep.sweep import Options, resume_sweep, run_sweep
 from raysweep.task import Example, Message, Prompt, Task, TaskKind
 from raysweep.testing.processes import ProcessRunner
 from raysweep.testing.server import running_server
-from raysweep.trainers.hosted import Question
+from raysweep.trainers.hosted import Answer, Question, Token
+from raysweep.trainers.wire import WireTrainer as Trainer
 from raysweep.trainers.wire_record import ModelNote
 from raysweep.trainers.wire_untuned import untuned_question
 
@@ -263,6 +265,35 @@ def test_at_azure_it_needs_a_deployment_of_the_users(paid):
 
     assert "name yours in trainer.base_deployments" in ready.trainer.why_not_untuned(ready.defaults, ())
     assert "" == named.trainer.why_not_untuned(named.defaults, ())
+
+
+class Host:
+    """A gate that knows one deployment, and lets nobody make or delete any."""
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, model, questions):
+        self.asked += [model] * len(questions)
+        return [Answer("3", (Token("3", (("3", -0.1), ("1", -3.0))),)) for _ in questions]
+
+
+def test_a_deployment_of_the_users_is_asked_and_left_as_it_is(tmp_path):
+    settings = WireTrainer(
+        kind="wire",
+        host="azure",
+        base_url="http://127.0.0.1:9/openai/v1/",
+        model=MODEL,
+        base_deployments={MODEL: "mine"},
+    )
+    host = Host()
+    work = Trainer(settings, STARS, lambda: host)
+    params = {name: doc.default for name, doc in work.describe().params.items()}
+
+    answers = work.predict(work.untuned(params, ROWS[:3], tmp_path), ROWS[:5])
+
+    assert ["mine"] * 5 == host.asked
+    assert all(max(range(3), key=answer.probabilities.__getitem__) == 2 for answer in answers)
 
 
 def test_what_was_kept_and_damaged_is_not_known(tmp_path):
