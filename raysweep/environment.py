@@ -53,6 +53,31 @@ def ray_address() -> str | None:
     return os.environ.get("RAY_ADDRESS") or None
 
 
+def mlflow_run_id() -> str | None:
+    """The run of MLflow within which this process was started, as in a job of Azure ML."""
+    return os.environ.get("MLFLOW_RUN_ID") or None
+
+
+def mlflow_experiment_id() -> str | None:
+    """The experiment of MLflow that was chosen by its id."""
+    return os.environ.get("MLFLOW_EXPERIMENT_ID") or None
+
+
+def mlflow_experiment_name() -> str | None:
+    """The experiment of MLflow that was chosen by its name."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or None
+
+
+def wandb_project() -> str | None:
+    """The project of Weights & Biases that was chosen."""
+    return os.environ.get("WANDB_PROJECT") or None
+
+
+def wandb_folder() -> str | None:
+    """Where Weights & Biases was told to keep its files."""
+    return os.environ.get("WANDB_DIR") or None
+
+
 def prepare_for_ray() -> None:
     """Set what Ray and Tune read when they are imported; call it before the first `import ray`.
 

@@ -13,6 +13,8 @@ PROPOSERS = "raysweep.proposers"
 """Entry points of this group are `raysweep.search.chosen.ProposerPlugin`s."""
 RECORDERS = "raysweep.recorders"
 """Entry points of this group are called with the sweep's folder and give a `raysweep.views.view.View`."""
+SHIPPED_RECORDERS = ("mlflow", "wandb")
+"""The recorders of raysweep itself; each needs the extra of its name."""
 METRICS = "raysweep.metrics"
 """Entry points of this group are metrics; see `raysweep.scoring`."""
 

@@ -194,7 +194,7 @@ def test_its_settings_are_as_frozen_as_the_rest(plugged):
         ("trainer.kind=[1]", ["trainer: kind", "no trainer"]),
         ("search.kind=hyperotp", ["search: kind", "is no proposer", "did you mean hyperopt?"]),
         ("search.pionts=[]", ["search.pionts", "did you mean points?"]),
-        ("recorders=[wandb]", ["recorders.0", "'wandb' is no recorder", "raysweep.recorders"]),
+        ("recorders=[wandbb]", ["recorders.0", "'wandbb' is no recorder", "did you mean wandb?", "raysweep.recorders"]),
     ],
 )
 def test_a_bad_setting_is_refused_with_its_place_and_a_remedy(plugged, tmp_path, override, words):
@@ -361,6 +361,15 @@ def test_a_recorder_that_cannot_begin_is_refused_before_anything_is_spent(instal
     for name, words in (("keyless", "RuntimeError: no key"), ("nothing", "cannot be called")):
         with pytest.raises(ConfigError, match=words):
             run_sweep(parse(synthetic | {"recorders": [name]}, "test"), Options(runner=InlineRunner()))
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_recorder_whose_package_is_not_there_is_refused_with_its_extra(synthetic, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f"raysweep.views.{name}", raising=False)
+
+    with pytest.raises(ConfigError, match=rf"recorders: {name}: .*pip install 'raysweep\[{name}\]'"):
+        make_ready(parse(synthetic | {"recorders": [name]}, "test"))
 
 
 def test_the_example_is_found_and_configured_as_its_package_says(tmp_path):

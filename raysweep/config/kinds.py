@@ -165,8 +165,9 @@ def _choosing(section: type[PluginSection]) -> Callable[[object], str]:
 
 
 def _check_recorder(name: str) -> str:
-    if name not in plugins.names(plugins.RECORDERS):
-        raise ValueError(plugins.unknown(plugins.RECORDERS, name))
+    shipped = plugins.SHIPPED_RECORDERS
+    if name not in shipped and name not in plugins.names(plugins.RECORDERS):
+        raise ValueError(plugins.unknown(plugins.RECORDERS, name, shipped))
     return name
 
 

@@ -64,7 +64,8 @@ class SweepConfig(Section):
     final: FinalSection = FinalSection()
     """What happens after the search."""
     recorders: tuple[Recorder, ...] = ()
-    """What follows the sweep besides TensorBoard: names of entry points of the group `raysweep.recorders`."""
+    """What follows the sweep besides TensorBoard: `mlflow`, `wandb` (each an extra), and what other packages offer by
+    entry points of the group `raysweep.recorders`."""
     trials: Annotated[int, Field(ge=1)] = 24
     """How many trials the sweep makes."""
     concurrency: Annotated[int, Field(ge=1)] | None = None

@@ -1,4 +1,4 @@
-"""Recorders: views of a sweep that other packages bring."""
+"""Recorders: views of a sweep that its settings name, ours and those that other packages bring."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +31,8 @@ def make_recorders(names: Sequence[str], folder: Path) -> tuple[View, ...]:
 def _make(name: str, recorder: RecorderPlugin, folder: Path) -> View:
     try:
         return recorder(folder)
+    except ConfigError:
+        raise
     except Exception as error:  # another's code may raise anything; nothing is spent yet
         raise ConfigError(
             f"{plugins.RECORDERS}: {name} cannot begin: {type(error).__name__}: {error}; mend it, or leave it out of "
@@ -39,7 +41,23 @@ def _make(name: str, recorder: RecorderPlugin, folder: Path) -> View:
 
 
 def _load(name: str) -> RecorderPlugin:
+    if name in plugins.SHIPPED_RECORDERS:
+        return _shipped(name)
     plugin = plugins.load(plugins.RECORDERS, name)
     if not isinstance(plugin, RecorderPlugin):
         raise ConfigError(f"{plugins.RECORDERS}: {name}: {plugin!r} cannot be called; its package has to be mended")
     return plugin
+
+
+def _shipped(name: str) -> RecorderPlugin:
+    plugins.refuse_taken(plugins.RECORDERS, name)
+    try:
+        if name == "mlflow":
+            from raysweep.views.mlflow import recorder
+        else:
+            from raysweep.views.wandb import recorder
+    except ImportError as error:
+        raise ConfigError(
+            f"recorders: {name}: {error}; pip install 'raysweep[{name}]', or leave it out of `recorders`"
+        ) from error
+    return recorder

@@ -1,0 +1,186 @@
+"""MLflow's own client reads back what the recorder told its store while the sweep ran."""
+
+import pytest
+from inline_runner import Died, InlineRunner
+from scripted_sweep import METRICS, accepted, ended, evaluated, finals, proposed, started, sweep, whole_trial
+
+from raysweep.config.load import parse
+from raysweep.entries import SweepEnded
+from raysweep.jobs import Outcome
+from raysweep.state import SweepState, fold
+from raysweep.sweep import Options, resume_sweep, run_sweep
+
+mlflow = pytest.importorskip("mlflow")
+pytest.importorskip("sqlalchemy")
+from mlflow.tracking import MlflowClient  # noqa: E402  # after the skip
+
+from raysweep.views.mlflow import MlflowTracker, recorder  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*noload.*"),  # of MLflow 3.17 with SQLAlchemy 2.1
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # MLflow keeps its connections
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store's address; its tables are made once."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def client(store, monkeypatch, request):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", request.node.name)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    return MlflowClient(store)
+
+
+def runs(client, name):
+    """The sweep's run, and the trials' by number."""
+    found = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    (parent,) = (run for run in found if "mlflow.parentRunId" not in run.data.tags)
+    children = [run for run in found if run is not parent]
+    assert {parent.info.run_id} == {run.data.tags["mlflow.parentRunId"] for run in children} or not children
+    by_number = {int(run.data.tags["raysweep.trial"]): run for run in children}
+    assert len(by_number) == len(children)
+    return parent, by_number
+
+
+def test_every_metric_of_every_evaluation_shows_while_the_trial_runs(client, request):
+    tracker = MlflowTracker(client)
+
+    tracker.follow(fold([started(), proposed(0), accepted(0), evaluated(0, 0.5, 0.3)]))
+    tracker.follow(fold([started(), proposed(0), accepted(0), evaluated(0, 0.5, 0.3), evaluated(0, 1.0, 0.4)]))
+    parent, children = runs(client, request.node.name)
+
+    run = children[0]
+    assert {"trial_0000", "RUNNING"} == {run.info.run_name, run.info.status}
+    assert {*METRICS, "epoch", "trained_tokens"} == set(run.data.metrics)
+    assert {"learning_rate": "0.001", "rank": "8", "epochs": "3"} == run.data.params
+    history = client.get_metric_history(run.info.run_id, "val_f1_weighted")
+    assert [(1000, 0.3), (2000, 0.4)] == sorted((one.step, one.value) for one in history)
+    assert ("reviews abcd1234", "RUNNING") == (parent.info.run_name, parent.info.status)
+    assert "f" * 16 == parent.data.tags["raysweep.data_fingerprint"]
+
+
+def test_the_end_is_told_in_mlflows_words(client, request):
+    outcomes = dict(zip(range(5), Outcome, strict=True))
+    trials = [one for trial, outcome in outcomes.items() for one in (proposed(trial), ended(trial, outcome, 0.5))]
+    state = fold([started(), *trials, SweepEnded(ended(0).at, "all trials have ended")])
+    tracker = MlflowTracker(client)
+
+    tracker.follow(state)
+    tracker.leave(state)
+    parent, children = runs(client, request.node.name)
+
+    told = {run.data.tags["raysweep.outcome"]: run.info.status for run in children.values()}
+    assert {
+        "completed": "FINISHED",
+        "pruned": "FINISHED",
+        "failed": "FAILED",
+        "errored": "FAILED",
+        "cancelled": "KILLED",
+    } == told
+    assert "FINISHED" == parent.info.status
+
+
+def test_the_sweeps_run_has_the_winner_and_its_test_scores(client, request):
+    state = fold([*sweep(), *finals()])
+    tracker = MlflowTracker(client)
+
+    tracker.follow(state)
+    parent, children = runs(client, request.node.name)
+
+    best, test = state.best, next(one for one in state.finals if one.trial is not None)
+    assert str(best.number) == parent.data.tags["raysweep.best_trial"]
+    assert best.ended.objective == parent.data.metrics["best_val_f1_weighted"]
+    for name, value in test.metrics.items():
+        assert value == parent.data.metrics[name] == children[test.trial].data.metrics[name]
+    assert {name for name in parent.data.metrics if name.startswith("tfidf/test_")}
+
+
+def test_another_session_goes_on_with_the_same_runs_and_tells_nothing_twice(client, request):
+    before = [started(), *whole_trial(0, 0.5), proposed(1), evaluated(1, 0.5, 0.2)]
+    MlflowTracker(client).follow(fold(before))
+
+    again = MlflowTracker(client)
+    again.follow(fold([*before, evaluated(1, 1.0, 0.3), ended(1, Outcome.PRUNED, 0.3)]))
+    _, children = runs(client, request.node.name)
+
+    assert [0, 1] == sorted(children)
+    assert ["FINISHED", "FINISHED"] == [children[number].info.status for number in (0, 1)]
+    history = client.get_metric_history(children[1].info.run_id, "val_mse")
+    assert [1000, 2000] == sorted(one.step for one in history)
+
+
+def test_a_trial_that_goes_on_after_its_end_runs_again(client, request):
+    entries = [started(), proposed(0), ended(0, Outcome.CANCELLED)]
+    tracker = MlflowTracker(client)
+
+    tracker.follow(fold(entries))
+    tracker.follow(fold([*entries, proposed(0, 10, attempt=1)]))
+    _, children = runs(client, request.node.name)
+
+    assert ("RUNNING", "running") == (children[0].info.status, children[0].data.tags["raysweep.outcome"])
+
+
+def test_within_a_run_that_is_given_the_trials_are_that_ones(client, request, monkeypatch):
+    experiment = client.create_experiment(request.node.name)
+    given = client.create_run(experiment, run_name="job").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    state = fold(sweep())
+    tracker = MlflowTracker(client)
+
+    tracker.follow(state)
+    tracker.leave(state)
+    parent, children = runs(client, request.node.name)
+
+    assert given == parent.info.run_id
+    assert len(state.trials) == len(children)
+    assert "RUNNING" == parent.info.status  # whose run it is ends it
+
+
+def test_a_label_of_any_letters_gives_a_name_that_mlflow_takes(client, request):
+    metrics = {"val_f1_weighted": 0.5, "val_f1_of_très bien?!": 0.4, "val_auroc": None}
+
+    MlflowTracker(client).follow(fold([started(), proposed(0), evaluated(0, 0.5, 0.3, metrics=metrics)]))
+    _, children = runs(client, request.node.name)
+
+    assert {"val_f1_weighted", "val_f1_of_très bien__", "epoch", "trained_tokens"} == set(children[0].data.metrics)
+
+
+def test_a_whole_sweep_is_followed_through_a_death(client, request, synthetic, tmp_path):
+    synthetic["recorders"] = ["mlflow"]
+    folder = tmp_path / "one"
+    with pytest.raises(Died):
+        run_sweep(parse(synthetic, "test"), Options(folder=folder, runner=InlineRunner(n_steps=5)))
+
+    found = resume_sweep(folder, options=Options(runner=InlineRunner()))
+    parent, children = runs(client, request.node.name)
+
+    assert "FINISHED" == parent.info.status
+    for number, trial in found.state.trials.items():
+        history = client.get_metric_history(children[number].info.run_id, "val_f1_weighted")
+        told = sorted((one.step, one.value) for one in history)
+        assert [(one.examples, one.metrics["val_f1_weighted"]) for one in trial.evaluations] == told
+        assert trial.outcome == children[number].data.tags["raysweep.outcome"]
+
+
+def test_a_store_out_of_reach_is_a_warning(synthetic, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"):
+        monkeypatch.setenv(name, "0")
+
+    found = run_sweep(parse(synthetic | {"recorders": ["mlflow"]}, "test"), Options(runner=InlineRunner()))
+
+    assert found.best is not None
+    assert "mlflow failed; the sweep goes on" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_the_recorder_is_found_by_its_name(tmp_path, client):
+    follower = recorder(tmp_path)
+
+    follower.close(SweepState())
