@@ -20,7 +20,7 @@ TO_HOST = ("trainer.base_url=null", "trainer.identity=key")
 """Settings that lead to no host."""
 
 
-def command_parser(name: str, command: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
+def command_parser(name: str, command: Callable[[Sequence[str]], object]) -> argparse.ArgumentParser:
     """A command's parser; the command's docstring is its description."""
     return argparse.ArgumentParser(prog=f"raysweep {name}", description=command.__doc__)
 

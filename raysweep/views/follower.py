@@ -1,13 +1,13 @@
 """A view that hands a sweep to a tracker in a thread of its own, so that a slow or dead tracker holds up nothing."""
 
 import logging
-import re
 import threading
 from collections.abc import Callable
 from typing import Protocol
 
 from raysweep.entries import Entry
 from raysweep.state import SweepState
+from raysweep.views.words import without_credentials
 
 _LOG = logging.getLogger(__name__)
 
@@ -15,7 +15,6 @@ RETRY_S = 10.0
 """Between two tries at a tracker that fails."""
 CLOSE_S = 60.0
 """How long the end of a sweep waits for its tracker to be told of it."""
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 class Tracker(Protocol):
@@ -104,5 +103,5 @@ class Follower:
     def _log(self, error: Exception) -> None:
         if not self._is_logged:
             self._is_logged = True
-            words = _CREDENTIALS.sub("//…@", f"{type(error).__name__}: {error}")
+            words = without_credentials(f"{type(error).__name__}: {error}")
             _LOG.warning("%s failed; the sweep goes on and tries again: %s", self._name, words)

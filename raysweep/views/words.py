@@ -1,5 +1,6 @@
 """Names and numbers as people read them: short headings, three decimals, round durations."""
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -8,6 +9,8 @@ from raysweep.space import ParamValue
 NOTHING = "-"
 ROUNDING = 1e-12
 """A metric nearer to zero is what rounding leaves of it."""
+
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 _HEADINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -84,6 +87,11 @@ def shortened(text: str, width: int) -> str:
 def one_line(text: str) -> str:
     """The text without line breaks or control characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def without_credentials(text: str) -> str:
+    """The text without what stands before the @ in addresses."""
+    return _CREDENTIALS.sub("//…@", text)
 
 
 def money(usd: float | None) -> str:
