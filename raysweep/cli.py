@@ -217,6 +217,7 @@ _COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "assets": _assets,
     "serve": _serve,
     "report": _printed(looking.report),
+    "compare": _printed(looking.compare),
     "export": _printed(looking.export),
     "schema": _printed(looking.schema),
 }

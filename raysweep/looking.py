@@ -14,6 +14,13 @@ def report(arguments: Sequence[str]) -> Sequence[str]:
     return run(command_parser("report", report), arguments)
 
 
+def compare(arguments: Sequence[str]) -> Sequence[str]:
+    """Hold sweeps against each other: winners, bills, curves, and whether the winners differ by more than chance."""
+    from raysweep.report.compare.command import run
+
+    return run(command_parser("compare", compare), arguments)
+
+
 def export(arguments: Sequence[str]) -> Sequence[str]:
     """Write a sweep for other tools: CSV, a study of Optuna, or the winner with a model card."""
     from raysweep.export.command import run

@@ -36,9 +36,9 @@ def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
         yield from ("", f"## {title}", "", *(f"- {sentence}" for sentence in sentences))
     head, rows = certainty_table(findings)
     if rows:
-        yield from ("", "## The winner on the test split", "", *_table(head, rows))
+        yield from ("", "## The winner on the test split", "", *table(head, rows))
     yield from ("", f"## {record.goal.metric} in numbers", "")
-    yield from _table(["", *findings.statistics[0].cells], [_row(one.of, one.cells) for one in findings.statistics])
+    yield from table(["", *findings.statistics[0].cells], [_row(one.of, one.cells) for one in findings.statistics])
     yield from ("", f"Failed trials: {threshold_words(findings)}.")
     yield from _importance(findings)
     yield from _regression(findings)
@@ -87,13 +87,13 @@ def _importance(findings: Findings) -> Iterator[str]:
     if found.params:
         yield ""
         rows = [[one.param, f"{one.mean:.3f}", f"{one.low:.3f} to {one.high:.3f}"] for one in found.params]
-        yield from _table(["param", "drop of R²", "5 to 95 %"], rows)
+        yield from table(["param", "drop of R²", "5 to 95 %"], rows)
 
 
 def _regression(findings: Findings) -> Iterator[str]:
     if findings.answers:
         yield from ("", "## Could this be a regression?", "")
-        yield from _table(["answer", "trials", "best MSE", "its trial", "the winner's"], answer_rows(findings))
+        yield from table(["answer", "trials", "best MSE", "its trial", "the winner's"], answer_rows(findings))
 
 
 def answer_rows(findings: Findings) -> list[list[str]]:
@@ -114,11 +114,12 @@ def _top(findings: Findings) -> Iterator[str]:
     shown = short_columns(findings.record)
     places = ranked(findings.record)[:TOP]
     yield from ("", f"## The first {len(places)} of {len(findings.record.trials)} trials", "")
-    yield from _table([one.name for one in shown], [[one.cells[place] for one in shown] for place in places])
+    yield from table([one.name for one in shown], [[one.cells[place] for one in shown] for place in places])
     yield from ("", "All trials and all metrics: `report.html`.")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table."""
     yield f"| {' | '.join(map(_escape, head))} |"
     yield "|" + "---|" * len(head)
     yield from (f"| {' | '.join(map(_escape, row))} |" for row in rows)

@@ -15,22 +15,30 @@ REFRESH_S = 15
 
 def page(findings: Findings, pictures: Sequence[Picture], *, made_at: str) -> str:
     """The whole page."""
-    title = escape(findings.record.title)
-    refresh = f'<meta http-equiv="refresh" content="{REFRESH_S}">' if findings.record.is_running else ""
+    parts = [
+        *_first(findings),
+        *_certainty(findings),
+        *_table(findings),
+        *_statistics(findings),
+        *_pictures(findings, pictures),
+        *_regression(findings),
+        *_foot(findings, made_at),
+    ]
+    refresh = REFRESH_S if findings.record.is_running else None
+    return document(f"{findings.record.title}: findings", parts, refresh)
+
+
+def document(title: str, parts: Sequence[str], refresh_s: int | None = None) -> str:
+    """The parts in our style, as one file; it loads itself again where `refresh_s` says so."""
+    refresh = "" if refresh_s is None else f'<meta http-equiv="refresh" content="{refresh_s}">'
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<link rel="icon" href="data:,">',
-            f"{refresh}<title>{title}: findings</title>\n<style>\n{_asset('page.css')}</style>\n</head>",
+            f"{refresh}<title>{escape(title)}</title>\n<style>\n{_asset('page.css')}</style>\n</head>",
             "<body>\n<main>",
-            *_first(findings),
-            *_certainty(findings),
-            *_table(findings),
-            *_statistics(findings),
-            *_pictures(findings, pictures),
-            *_regression(findings),
-            *_foot(findings, made_at),
+            *parts,
             f"</main>\n<script>\n{_asset('page.js')}</script>\n</body>\n</html>\n",
         ]
     )
@@ -104,7 +112,7 @@ def _cell(text: str, key: str, *, is_number: bool) -> str:
 def _certainty(findings: Findings) -> Iterator[str]:
     head, rows = certainty_table(findings)
     if rows:
-        yield f"<h2>The winner on the test split</h2>\n{_plain_table(head, rows)}"
+        yield f"<h2>The winner on the test split</h2>\n{plain_table(head, rows)}"
         words = "95 % intervals by the bootstrap over rows; a difference is drawn on the same rows for both."
         yield f'<p class="quiet">{words}</p>'
 
@@ -112,11 +120,12 @@ def _certainty(findings: Findings) -> Iterator[str]:
 def _statistics(findings: Findings) -> Iterator[str]:
     yield f"<h2>{escape(findings.record.goal.metric)} in numbers</h2>"
     rows = [[one.of, *(number_cell(name, value) for name, value in one.cells.items())] for one in findings.statistics]
-    yield _plain_table(["", *findings.statistics[0].cells], rows)
+    yield plain_table(["", *findings.statistics[0].cells], rows)
     yield f'<p class="quiet">Failed trials: {escape(threshold_words(findings))}.</p>'
 
 
-def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is words and the others numbers."""
     heads = "".join(f'<th scope="col"{_right(place)}>{escape(name)}</th>' for place, name in enumerate(head))
     body = "".join(
         f"<tr>{''.join(f'<td{_right(place)}>{escape(cell)}</td>' for place, cell in enumerate(row))}</tr>"
@@ -143,7 +152,7 @@ def _pictures(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
 def _regression(findings: Findings) -> Iterator[str]:
     if findings.answers:
         yield "<h2>Could this be a regression?</h2>"
-        yield _plain_table(["answer", "trials", "best MSE", "its trial", "the winner's"], answer_rows(findings))
+        yield plain_table(["answer", "trials", "best MSE", "its trial", "the winner's"], answer_rows(findings))
 
 
 def _foot(findings: Findings, made_at: str) -> Iterator[str]:

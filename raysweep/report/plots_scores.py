@@ -66,7 +66,7 @@ def _against(record: Record, column: str, label: str) -> "Figure | None":
     cost = np.nan_to_num(record.numbers(column))
     if cost.sum() <= 0:
         return None
-    order = _order(record)
+    order = order_of_end(record)
     total = np.empty(len(cost))
     total[order] = np.cumsum(cost[order])
     drawn = _best_so_far(record, total, label)
@@ -75,7 +75,7 @@ def _against(record: Record, column: str, label: str) -> "Figure | None":
     return drawn
 
 
-def _order(record: Record) -> np.typing.NDArray[np.int64]:
+def order_of_end(record: Record) -> np.typing.NDArray[np.int64]:
     """In which trials ended, where that is known; those still running last."""
     import pandas as pd
 
