@@ -154,6 +154,14 @@ def test_where_there_is_no_winners_model_that_is_said(tmp_path, capsys, entries,
     assert not (folder / "exports").exists()
 
 
+def test_a_model_of_another_kind_is_refused_and_not_taken_for_a_hosts(tmp_path, capsys):
+    (tmp_path / "model.json").write_text("{}")
+    folder = sweep(tmp_path / "abcd1234", str(tmp_path / "model.json"), is_tested=False)
+
+    assert 2 == main(["export", str(folder), "--to", "hf"])
+    assert "no adapter of the local trainer and lives at no host" in capsys.readouterr().err
+
+
 def test_the_base_model_and_its_licence_are_told_where_they_are_known(tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# Mine\n")
 

@@ -105,7 +105,16 @@ def test_another_session_goes_on_with_the_same_runs_and_tells_nothing_twice(clie
     before = [started(), *whole_trial(0, 0.5), proposed(1), evaluated(1, 0.5, 0.2)]
     MlflowTracker(client).follow(fold(before))
 
-    again = MlflowTracker(client)
+    sent = set()
+
+    class Listening(MlflowClient):
+        """A store drops what it is told twice: what was sent has to be seen on the way."""
+
+        def log_batch(self, run_id, metrics=(), *args, **kwargs):
+            sent.update(one.step for one in metrics if one.key == "val_mse")
+            return super().log_batch(run_id, metrics, *args, **kwargs)
+
+    again = MlflowTracker(Listening(client.tracking_uri))
     again.follow(fold([*before, evaluated(1, 1.0, 0.3), ended(1, Outcome.PRUNED, 0.3)]))
     _, children = runs(client, request.node.name)
 
@@ -113,6 +122,18 @@ def test_another_session_goes_on_with_the_same_runs_and_tells_nothing_twice(clie
     assert ["FINISHED", "FINISHED"] == [children[number].info.status for number in (0, 1)]
     history = client.get_metric_history(children[1].info.run_id, "val_mse")
     assert [1000, 2000] == sorted(one.step for one in history)
+    assert {2000} == sent
+
+
+def test_what_was_missed_is_told_in_few_requests(client, request):
+    many = [evaluated(0, 0.1 * step, 0.3) for step in range(1, 201)]
+
+    MlflowTracker(client).follow(fold([started(), proposed(0), *many]))
+    _, children = runs(client, request.node.name)
+
+    assert "200" == children[0].data.tags["raysweep.evaluations"]
+    history = client.get_metric_history(children[0].info.run_id, "val_qwk")
+    assert [one.examples for one in many] == sorted(one.step for one in history)
 
 
 def test_a_trial_that_goes_on_after_its_end_runs_again(client, request):

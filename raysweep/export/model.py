@@ -18,8 +18,8 @@ DESCRIPTION, ADAPTER, CARD = "raysweep_model.json", "adapter_config.json", "READ
 def write_model(found: Results, target: Path, name: str | None, *, may_replace: bool) -> str:
     """Make the folder, whole or not at all; what lies in it, in words.
 
-    Raises SweepFolderError where no trial has won or its model is gone, ConfigError for a folder that holds something,
-    DiskError.
+    Raises SweepFolderError where no trial has won or its model is gone, ConfigError for a model of another kind and
+    for a folder that holds something, DiskError.
     """
     best = found.best
     if best is None or best.ended is None or best.ended.model is None:
@@ -52,9 +52,13 @@ def _weights(found: Results, best: TrialState) -> Path | None:
     for folder in (told, ours):
         if (folder / DESCRIPTION).is_file():
             return folder
-    if told.is_absolute() and not told.exists():
-        raise SweepFolderError(f"{told}: the winner's model is gone; restore it, or train it again")
-    return None
+    if not told.is_absolute():
+        return None
+    if told.exists():
+        raise ConfigError(
+            f"{told}: the winner is no adapter of the local trainer and lives at no host; copy it as it is"
+        )
+    raise SweepFolderError(f"{told}: the winner's model is gone; restore it, or train it again")
 
 
 def _winner(found: Results, best: TrialState, name: str | None, described: Mapping[str, object] | None) -> Winner:

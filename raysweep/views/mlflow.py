@@ -4,7 +4,7 @@ Where to, MLflow's own variables say: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAM
 Within a run that is given by MLFLOW_RUN_ID, as in a job of Azure ML, the trials' runs are that run's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from mlflow.entities import Metric, Param, Run, RunStatus, RunTag
 from mlflow.tracking import MlflowClient
 
 from raysweep import environment
+from raysweep.entries import Evaluated
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState, TrialState
 from raysweep.views.follower import Follower
@@ -35,8 +36,8 @@ PARENT = "mlflow.parentRunId"
 LETTERS = 5000
 """Of a tag or a param, at most: MLflow 3 takes 8000 and 6000."""
 PAGE = 1000
-PARAMS_AT_ONCE = 100
-"""MLflow's own limit for one request."""
+PARAMS_AT_ONCE, METRICS_AT_ONCE = 100, 1000
+"""MLflow's own limits for one request."""
 
 
 def recorder(folder: Path) -> Follower:
@@ -127,15 +128,26 @@ class MlflowTracker:
         sent = self._trials.get(trial.number) or self._begin_trial(state, trial, parent)
         if not sent.has_params:
             self._log_params(sent, trial)
-        for place, one in enumerate(trial.evaluations[sent.evaluations :], start=sent.evaluations + 1):
-            # In one request, so that what a former session told is known by the tag, and not told twice.
-            self._log(sent.run_id, evaluation_metrics(one), {EVALUATIONS: str(place)}, one.examples, _stamp(one.at))
-            sent.evaluations = place
+        self._log_evaluations(sent, trial.evaluations[sent.evaluations :])
         step = trial.last.examples if trial.last else 0
         ended_ms = _stamp(trial.ended.at) if trial.ended else _ms(state)
         told = end_metrics(trial) | trial_finals(state, trial.number)
         self._tell(sent, told, trial_words(trial), step, ended_ms)
         self._end(sent, _status(trial), ended_ms)
+
+    def _log_evaluations(self, sent: _Sent, new: Sequence[Evaluated]) -> None:
+        """As many as there are in as few requests as MLflow takes them in."""
+        made = [
+            [Metric(name, value, _stamp(one.at), one.examples) for name, value in evaluation_metrics(one).items()]
+            for one in new
+        ]
+        while made:
+            n_now = max(1, METRICS_AT_ONCE // max(map(len, made)))
+            told = [metric for of_one in made[:n_now] for metric in of_one]
+            place = sent.evaluations + len(made[:n_now])
+            # In one request, so that what a former session told is known by the tag, and not told twice.
+            self._client.log_batch(sent.run_id, told, tags=[RunTag(EVALUATIONS, str(place))])
+            sent.evaluations, made = place, made[n_now:]
 
     def _begin_trial(self, state: SweepState, trial: TrialState, parent: str) -> _Sent:
         start_ms = _stamp(trial.started_at or trial.proposed.at)
