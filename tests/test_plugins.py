@@ -365,7 +365,8 @@ def test_a_recorder_that_cannot_begin_is_refused_before_anything_is_spent(instal
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
 def test_a_recorder_whose_package_is_not_there_is_refused_with_its_extra(synthetic, monkeypatch, name):
-    monkeypatch.setitem(sys.modules, name, None)
+    for module in (name, *(one for one in list(sys.modules) if one.startswith(f"{name}."))):
+        monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, f"raysweep.views.{name}", raising=False)
 
     with pytest.raises(ConfigError, match=rf"recorders: {name}: .*pip install 'raysweep\[{name}\]'"):
