@@ -117,7 +117,7 @@ def _of_sweep(place: str, path: Path, source: EarlierRuns, goal: Goal) -> Iterat
             f"{place}.path: {path}: no {ledger.FILE_NAME} in it; give a sweep's folder, or a table's file"
         )
     state = fold(ledger.read(folder))
-    trials = [state.trials[number] for number in sorted(state.trials)]
+    trials = [trial for _, trial in sorted(state.searched.items())]
     _need(f"{place}.metric: {path}", goal.metric, _metrics(state))
     _need_all(f"{place}.params: {path}", source.params, {name for trial in trials for name in trial.params})
     losses = {trial.number: _losses(trial, goal) for trial in trials}

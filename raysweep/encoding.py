@@ -67,8 +67,9 @@ def decode(line: str) -> Entry:
         values["outcome"] = Outcome(values["outcome"])
     if values.get("fault") is not None:
         values["fault"] = Fault(values["fault"])
-    if "params" in values:
-        values["params"] = {name: as_param(value) for name, value in dict(values["params"]).items()}
+    for place in ("params", "default"):
+        if values.get(place) is not None:
+            values[place] = {name: as_param(value) for name, value in dict(values[place]).items()}
     if "sampled" in values:
         values["sampled"] = tuple(values["sampled"])
     return kind(**values)

@@ -16,14 +16,20 @@ FINISHED_FIRST = "its job had finished when it was to be cancelled"
 """Why a trial is interrupted whose sweep was interrupted while a finished job's model was still to be scored."""
 ALL_ENDED = "all trials have ended"
 """The reason, or its beginning, of a sweep that ended because nothing was left to be tried."""
+BEST = "best"
+"""The name of the winner's final score."""
 FINALIST = "finalist"
 """The name of a final score of a trial that came close to the winner."""
+DEFAULT = "default"
+"""The name of a final score of the default configuration's trial, where it has not won."""
+REPLICA = "replica"
+"""The name of a final score of a finalist's replica."""
 BUDGET_USED = "the budget is used up"
 """How the reason of a sweep begins that ended because no further job could be paid."""
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of the entries below; written into the first one. What is added to them needs a new version: an older raysweep then
-says that it is too old, and takes nothing for damage. 1 had no checksums, sessions or interruptions, 2 no money; both
-are still read."""
+says that it is too old, and takes nothing for damage. 1 had no checksums, sessions or interruptions, 2 no money, 3 no
+replicas; all are still read."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class SweepStarted:
     """A digest of the earlier runs that the proposer was told before its first trial; empty where there were none."""
     max_usd: float | None = None
     """What may be spent and reserved together; None: no limit, and before schema version 3 not known."""
+    default: Params | None = None
+    """The default configuration, complete; None before schema version 4."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,10 @@ class TrialProposed:
     """Names of the params that the space gave."""
     reserved_usd: float | None = None
     """Set aside for this attempt, until it is settled; None where it costs nothing."""
+    seed: int | None = None
+    """Of everything random in its job; None before schema version 4."""
+    replica_of: int | None = None
+    """The finalist whose params it repeats with another seed; None for a trial of the search."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +203,7 @@ class FinalScored:
 
     at: datetime
     name: str
-    """`best`, `finalist`, or a baseline: `majority`, `ridge`, `tfidf`, `zero_shot` or `few_shot`."""
+    """`best`, `finalist`, `default`, `replica`, or a baseline: `majority`, `ridge`, `tfidf`, `zero_shot`, `few_shot`."""
     trial: int | None
     split: str
     metrics: Mapping[str, float | None]

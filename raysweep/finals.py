@@ -8,7 +8,7 @@ from pathlib import Path
 from raysweep import baseline, certainty, predictions
 from raysweep.asking import Asking, Plan
 from raysweep.clock import Clock
-from raysweep.entries import FINALIST, FinalReserved, FinalScored
+from raysweep.entries import FinalReserved, FinalScored
 from raysweep.errors import RaysweepError
 from raysweep.predictions import Kept, Place
 from raysweep.preflight import Ready
@@ -48,25 +48,22 @@ class Finals:
 
     def _steps(self) -> Iterator[Callable[[], None]]:
         final = self.ready.config.final
-        for place in range(final.top if final.test else 0):
-            yield partial(self._score_finalist, place)
+        for name, trial in self.recorder.state.standing.to_test(final.top if final.test else 0):
+            yield partial(self._score_trial, name, trial)
         if self.ready.config.final.baseline:
             yield from self._asking.steps()  # before the others: where the last of them is scored, all are
             yield from (partial(self._score_baseline, name) for name in baseline.names_for(self.ready.task))
         yield self._measure
 
-    def _score_finalist(self, place: int) -> None:
-        """The best trial's model, or that of one that came close, unless it was scored already."""
-        state = self.recorder.state
-        for trial in state.ranked[place : place + 1]:
-            if trial.ended is None or trial.ended.model is None or not state.lacks_test(trial.number):
-                continue
-            name = FINALIST if place else "best"
-            kept = predictions.of_trial(self.folder, trial.number)
-            if kept is not None:  # it came close once and has won since, or won and only comes close now
-                self._score(Place(name, trial.number, "test"), self.ready.task, kept.predictions)
-            else:
-                self._ask(Place(name, trial.number, "test"), trial, trial.ended.model)
+    def _score_trial(self, name: str, trial: TrialState) -> None:
+        """A model of a finalist, unless it was scored already."""
+        if trial.ended is None or trial.ended.model is None or not self.recorder.state.lacks_test(name, trial.number):
+            return
+        kept = predictions.of_trial(self.folder, trial.number)
+        if kept is not None:  # it came close once and has won since, or won and only comes close now
+            self._score(Place(name, trial.number, "test"), self.ready.task, kept.predictions)
+        else:
+            self._ask(Place(name, trial.number, "test"), trial, trial.ended.model)
 
     def _ask(self, place: Place, trial: TrialState, model: str) -> None:
         usd = self.usd_of(trial)

@@ -37,10 +37,10 @@ class Past:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to be done: no trial to make, to go on with, to score or to settle."""
-        if self.state.ended is None or self._lacks_final or self.state.owed:
+        """Whether nothing is left to be done: no trial to make, to go on with, to repeat, to score or to settle."""
+        if self.state.ended is None or self._lacks_final or self._lacks_replica or self.state.owed:
             return False
-        trials, attempts = self.state.trials.values(), self.config.retries.attempts
+        trials, attempts = self.state.searched.values(), self.config.retries.attempts
         goes_on = any(one.goes_on(attempts) for one in trials)
         has_more = goes_on or (len(trials) < self.n_trials and not self._is_exhausted)
         return not has_more or self._has_reached_target
@@ -59,8 +59,14 @@ class Past:
         return self.state.lacks_finals(final.top if final.test else 0, baseline=final.baseline and was_interrupted)
 
     @property
+    def _lacks_replica(self) -> bool:
+        final, attempts = self.config.final, self.config.retries.attempts
+        is_planned = bool(self.state.standing.replicas_to_make(final.top, final.replicas))
+        return is_planned or any(one.goes_on(attempts) for one in self.state.replicas)
+
+    @property
     def _has_reached_target(self) -> bool:
-        best, target = self.state.best, self.config.target
+        best, target = next(iter(self.state.ranked), None), self.config.target
         if best is None or best.ended is None or best.ended.objective is None:
             return False
         return target is not None and self.state.goal.reached(best.ended.objective, target)
@@ -127,8 +133,9 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
     refuse_moved(folder, state.started)
     config = _changed(read_settings(folder, state.started), folder, overrides)
     n_trials = config.trials if any(one.startswith("trials=") for one in overrides) else state.n_trials
-    if n_trials < len(state.trials):
-        raise ConfigError(f"trials={n_trials}: the sweep has made {len(state.trials)} already; ask for that or more")
+    n_made = len(state.searched)
+    if n_trials < n_made:
+        raise ConfigError(f"trials={n_trials}: the sweep has made {n_made} already; ask for that or more")
     config = config.model_copy(update={"trials": state.started.trials})  # the proposer begins as it began
     if state.max_usd is not None and not any(one.startswith("budget") for one in overrides):
         config = config.model_copy(update={"budget": BudgetSection(max_usd=state.max_usd)})  # as it was said last

@@ -32,7 +32,11 @@ class ColumnDoc:
 
 COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
     {
-        "trial": ColumnDoc("int64", "The trial's number, from 0, in the order of proposal."),
+        "trial": ColumnDoc("int64", "The trial's number, from 0, as proposed; a replica's from 10,000."),
+        "replica_of": ColumnDoc(
+            "int64", "The finalist that it repeats with another seed, after the search; null for a trial of the search."
+        ),
+        "seed": ColumnDoc("int64", "Of everything random in its job; null in sweeps of older versions."),
         "outcome": ColumnDoc("string", "completed, pruned, failed, errored or cancelled; null while it runs."),
         "reason": ColumnDoc("string", "Why it ended so; empty for a completed trial, null while it runs."),
         "attempts": ColumnDoc("int64", "How many tries it took, this one included."),
@@ -76,7 +80,7 @@ Row = Mapping[str, Cell]
 
 
 def trials_table(state: SweepState) -> "pa.Table":
-    """One row a trial, in order of their numbers; an absent metric, or a param of a branch not taken, is null."""
+    """One row a trial, in order of their numbers, replicas last; an absent metric, or a param of a branch not taken, is null."""
     trials = [state.trials[number] for number in sorted(state.trials)]
     metrics = _metric_docs(state, taken=COLUMNS)
     params = _param_docs(trials)
@@ -114,6 +118,8 @@ def _trial_row(trial: TrialState) -> dict[str, Cell]:
     ended, last, job = trial.ended, trial.last, trial.job
     return {
         "trial": trial.number,
+        "replica_of": trial.replica_of,
+        "seed": trial.proposed.seed,
         "outcome": str(ended.outcome) if ended else None,
         "reason": ended.reason if ended else None,
         "attempts": trial.attempts,

@@ -43,7 +43,7 @@ def gap_of(state: SweepState, found: Certainty | None) -> Gap | None:
     normal = NormalDist().inv_cdf((1 + interval.level) / 2)
     of_test = (interval.high - interval.low) / 2 / normal
     of_validation = of_test * math.sqrt(found.n_rows / found.n_validation)
-    n_trials = sum(one.outcome is Outcome.COMPLETED for one in state.trials.values())
+    n_trials = sum(one.outcome is Outcome.COMPLETED for one in state.searched.values())
     return Gap(
         state.bare_metric,
         state.goal.loss(interval.value) - state.goal.loss(chosen),

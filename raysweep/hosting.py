@@ -85,8 +85,9 @@ def attempts(state: SweepState) -> Mapping[str, str]:
 def _words(trial: TrialState, attempt: int) -> str:
     """What has become of the trial; with its last attempt, what all of them have cost."""
     usd = trial.account.settled_usd if attempt == trial.attempt else None
+    of = "" if trial.replica_of is None else f", trial {trial.replica_of} again"
     standing = "left running" if trial.is_left and attempt == trial.attempt else "not ended"
-    return str(trial.outcome or standing) + ("" if usd is None else f", {usd:.2f} USD in all")
+    return str(trial.outcome or standing) + of + ("" if usd is None else f", {usd:.2f} USD in all")
 
 
 @contextmanager

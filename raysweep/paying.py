@@ -57,7 +57,7 @@ def refuse_poor(ready: Ready, state: SweepState, n_trials: int) -> None:
         raise ConfigError(f"budget.max_usd: {max_usd:g} USD is less than what is gone: {words}; give more")
     was_used_up = state.ended is not None and state.ended.reason.startswith(BUDGET_USED)
     if was_used_up and not spending.reserved and not spending.fits(forecast.least_usd, max_usd):
-        n_left = n_trials - sum(not trial.can_go_on for trial in state.trials.values())
+        n_left = n_trials - sum(not trial.can_go_on for trial in state.searched.values())
         enough = math.ceil(spending.committed + max(1, n_left) * (forecast.dearest.usd or 0.0) + forecast.final_usd)
         raise ConfigError(
             f"budget.max_usd: of {max_usd:g} USD, {words}, and a job takes {cents(forecast.cheapest.usd)} at least; "

@@ -50,7 +50,7 @@ class Place:
     """Whose predictions, and of which rows."""
 
     name: str
-    """`best`, `finalist` or a baseline's."""
+    """`best`, `finalist`, `default`, `replica` or a baseline's."""
     trial: int | None
     split: str
     """`val` or `test`."""
@@ -91,8 +91,8 @@ def find(folder: Path, place: Place) -> Kept | None:
 
 
 def of_trial(folder: Path, trial: int) -> Kept | None:
-    """What a trial's model said of the test rows, as the winner's or as a finalist's; raises as `find` does."""
-    found = (find(folder, Place(name, trial, "test")) for name in ("best", "finalist"))
+    """What a trial's model said of the test rows, under whichever name; raises as `find` does."""
+    found = (find(folder, Place(name, trial, "test")) for name in ("best", "finalist", "default", "replica"))
     return next((kept for kept in found if kept is not None), None)
 
 

@@ -1,6 +1,5 @@
 """One session of a sweep: from what its ledger holds, which may be nothing, to an end, with results or without."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,33 +10,25 @@ from raysweep import own_metrics, requests
 from raysweep.asking import Plan
 from raysweep.bill_watch import BillWatch
 from raysweep.clock import Clock
-from raysweep.config import HyperoptSearch, OptunaSearch
 from raysweep.config.identity import digests
+from raysweep.drivers import Drivers
 from raysweep.entries import ALL_ENDED, Entry, SweepEnded, SweepResumed, SweepStarted
 from raysweep.errors import RaysweepError
 from raysweep.finals import Finals
 from raysweep.forecast import Forecaster
-from raysweep.jobs import DataRefs, JobSpec, Outcome
-from raysweep.plan import evaluation_points
+from raysweep.jobs import DataRefs, Outcome
 from raysweep.preflight import Ready
 from raysweep.recorder import Recorder
 from raysweep.scoring import Prediction
-from raysweep.search.history import History, Suggestion
-from raysweep.search.prune import Pruner
+from raysweep.search.history import Suggestion
 from raysweep.settlement import Settlement
 from raysweep.state import TrialState
 from raysweep.task import Example
 from raysweep.tuning.driver import Driver
-from raysweep.tuning.purse import Means
-from raysweep.tuning.replay import replay
-from raysweep.tuning.rules import Rules
+from raysweep.tuning.replay import replay, take_up_replicas
 from raysweep.tuning.runner import Resources, Runner, Static, Ticker
 from raysweep.tuning.signals import signals
 
-ORDERED_LAG = 4
-"""Asks behind which an ordered search waits for results, in units of the concurrency."""
-MAX_SEED = 2**31 - 1
-"""What hosts of the fine-tuning wire take at most."""
 BY_HAND = "stopped by hand"
 
 
@@ -60,24 +51,59 @@ class Session:
     """What earlier sessions wrote; empty for a sweep that begins."""
 
     def carry_out(self) -> None:
-        """Search, then score the best; when this returns or raises, every trial has ended or its job is left."""
-        driver, settlement = self._driver(), self._settlement
-        with signals(driver.interrupt):
+        """Search, repeat the best few, score them; when this returns or raises, every trial has ended or is left."""
+        search = self._drivers.search()
+        drivers = [search]
+        with signals(partial(_interrupt, drivers)):
             self.recorder.record(self._resumed() if self.past else self._started())
             if self.past:
-                settlement.begin()
-            self._replay(driver)
-            try:
-                self._run_trials(driver)
-            finally:
-                driver.close(settlement.finished() if driver.signal and not (driver.error or driver.is_leaving) else ())
-                problems = settlement.end(is_left=driver.is_leaving, is_hurried=driver.signal is not None)
-            if driver.error:
-                raise driver.error
-            problems += self._score_finals(driver)
-            if problems or driver.signal:  # whoever scored may have been killed, and left a deployment
-                problems += settlement.end(is_left=driver.is_leaving, is_hurried=True)
-            self.recorder.record(self._ended(driver, problems))
+                self._settlement.begin()
+            self._replay(search)
+            problems = self._drive(search)
+            problems += self._repeat_finalists(drivers)
+            problems += self._score_finals(search)
+            if problems or search.signal:  # whoever scored may have been killed, and left a deployment
+                is_left = any(driver.is_leaving for driver in drivers)
+                problems += self._settlement.end(is_left=is_left, is_hurried=True)
+            self.recorder.record(self._ended(search, problems))
+
+    def _drive(self, driver: Driver) -> tuple[str, ...]:
+        """All its trials to their ends; what could not be settled with their host, in words."""
+        settlement, goes_on = self._settlement, False
+        try:
+            self._run_trials(driver)
+            goes_on = not driver.error and not driver.rules.replicates and self._has_open_replicas
+        finally:
+            driver.close(settlement.finished() if driver.signal and not (driver.error or driver.is_leaving) else ())
+            is_hurried = driver.signal is not None
+            problems = settlement.end(is_left=driver.is_leaving or goes_on, is_hurried=is_hurried)
+        if driver.error:
+            raise driver.error
+        return problems
+
+    @property
+    def _has_open_replicas(self) -> bool:
+        """Whether replicas of an earlier session go on."""
+        attempts = self.ready.config.retries.attempts
+        return any(one.goes_on(attempts) for one in self.recorder.state.replicas)
+
+    def _repeat_finalists(self, drivers: list[Driver]) -> tuple[str, ...]:
+        """Train the best few again with fresh seeds; why some were not, in words."""
+        search, final = drivers[0], self.ready.config.final
+        lacks = self.recorder.state.standing.replicas_to_make(final.top, final.replicas)
+        if not self._has_open_replicas and (not lacks or search.signal):
+            return ()
+        driver = self._drivers.replicas()
+        drivers.append(driver)
+        if search.signal and not driver.signal:
+            driver.interrupt(search.signal)
+        take_up_replicas(driver)
+        problems = self._drive(driver)
+        lacks = self.recorder.state.standing.replicas_to_make(final.top, final.replicas)
+        if not lacks or driver.signal:
+            return problems
+        n_wanted = min(final.top, len(self.recorder.state.ranked)) * final.replicas
+        return (f"{n_wanted - len(lacks)} of {n_wanted} replicas were made: {driver.end_reason}", *problems)
 
     def _replay(self, driver: Driver) -> None:
         before = self._ended_trials
@@ -101,7 +127,8 @@ class Session:
     def _is_all_done(self) -> bool:
         """Whether nothing is left that this session was to do."""
         state, final = self.recorder.state, self.ready.config.final
-        is_open = len(state.trials) < self.n_trials or any(trial.can_go_on for trial in state.trials.values())
+        is_open = len(state.searched) < self.n_trials or any(trial.can_go_on for trial in state.trials.values())
+        is_open = is_open or bool(state.standing.replicas_to_make(final.top, final.replicas))
         return not is_open and not state.lacks_finals(final.top if final.test else 0, baseline=final.baseline)
 
     def _run_trials(self, driver: Driver) -> None:
@@ -144,7 +171,7 @@ class Session:
         )
 
     def _final_usd(self, driver: Driver, trial: TrialState) -> float | None:
-        spec = self._spec(Suggestion(trial.number, self.ready.space.project(trial.params)), driver.pruner)
+        spec = driver.make_spec(Suggestion(trial.number, self.ready.space.project(trial.params)))
         return driver.purse.final_usd(replace(spec, params=trial.params))
 
     def _started(self) -> SweepStarted:
@@ -164,68 +191,29 @@ class Session:
             metrics=own_metrics.helps(config),
             earlier=self.ready.earlier.digest,
             max_usd=config.budget.max_usd,
+            default=self.ready.complete(self.ready.space.default()),
         )
-
-    @property
-    def _first_concurrency(self) -> int:
-        """With which the sweep began: what was shown to an ordered search then is what is shown now."""
-        started = self.recorder.state.started
-        return (started.concurrency if started else 0) or self.concurrency
 
     def _resumed(self) -> SweepResumed:
         return SweepResumed(self.clock.now(), self.n_trials, version("raysweep"), self.ready.config.budget.max_usd)
 
-    def _driver(self) -> Driver:
-        config = self.ready.config
-        is_ordered = isinstance(config.search, HyperoptSearch | OptunaSearch) and config.search.ordered
-        history = History(
-            self.ready.make_proposer(),
-            config.goal,
+    @property
+    def _drivers(self) -> Drivers:
+        return Drivers(
+            self.ready,
+            self.data,
+            self.sweep_id,
+            self.folder,
             n_trials=self.n_trials,
             concurrency=self.concurrency,
-            lag=ORDERED_LAG * self._first_concurrency if is_ordered else None,
-        )
-        rules = Rules(
-            config.goal,
-            config.stopping_goal,
-            self.ready.space.searched(),
-            target=config.target,
-            time_s=config.time_s,
-            concurrency=self.concurrency,
-            attempts=config.retries.attempts,
-            wait_s=config.retries.wait_s,
-            has_host=self.ready.capabilities.has_host,
-            leaves_jobs=config.on_interrupt == "leave",
-        )
-        pruner = self.ready.make_pruner()
-        return Driver(
-            rules,
-            history=history,
-            pruner=pruner,
-            make_spec=lambda suggestion: self._spec(suggestion, pruner),
             recorder=self.recorder,
             clock=self.clock,
-            means=Means(
-                partial(self.ready.trainer.estimate, data=self.data) if self.ready.capabilities.is_paid else None,
-                config.budget.max_usd,
-                scores_best=config.final.test,
-                n_finalists=min(config.final.top, self.n_trials),
-                base_usd=Plan(self.ready).usd,
-            ),
         )
 
-    def _spec(self, suggestion: Suggestion, pruner: Pruner) -> JobSpec:
-        config = self.ready.config
-        params = self.ready.complete(suggestion.params)
-        return JobSpec(
-            sweep_id=self.sweep_id,
-            trial=suggestion.number,
-            attempt=1,
-            params=params,
-            seed=random.Random(f"{config.seed}-{suggestion.number}").randrange(MAX_SEED),
-            folder=self.folder / "jobs" / f"trial_{suggestion.number:04d}",
-            evaluate_at=evaluation_points(config, pruner, params),
-        )
+
+def _interrupt(drivers: Sequence[Driver], signal_name: str) -> None:
+    for driver in drivers:
+        driver.interrupt(signal_name)
 
 
 @dataclass(frozen=True)

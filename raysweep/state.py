@@ -7,7 +7,10 @@ from typing import assert_never
 
 from raysweep import trial_state
 from raysweep.entries import (
+    BEST,
+    DEFAULT,
     FINALIST,
+    REPLICA,
     CancelRequested,
     Entry,
     Evaluated,
@@ -24,9 +27,10 @@ from raysweep.entries import (
 )
 from raysweep.errors import SweepFolderError
 from raysweep.goal import Goal
-from raysweep.jobs import Outcome, key_of
+from raysweep.jobs import key_of
 from raysweep.predictions import Place
 from raysweep.spending import Account, Spending, total
+from raysweep.standing import Standing
 from raysweep.trial_state import TrialState
 
 __all__ = ["SweepState", "TrialState", "fold"]
@@ -38,8 +42,9 @@ class SweepState:
 
     started: SweepStarted | None = None
     trials: Mapping[int, TrialState] = field(default_factory=dict)
+    """All of them, replicas of finalists too."""
     finals: tuple[FinalScored, ...] = ()
-    """The latest of each name and split; of finalists each."""
+    """The latest of each name and split; of finalists and replicas each."""
     tested: frozenset[int | None] = frozenset()
     """Every trial scored on the test split as the winner: more than one where a sweep went on after its end."""
     ended: SweepEnded | None = None
@@ -83,27 +88,39 @@ class SweepState:
 
     @property
     def rivals(self) -> tuple[Place, ...]:
-        """With what the winner can be compared on the test split: runner-up and baselines, so far as scored."""
-        second = {trial.number for trial in self.ranked[1:2]}
-        finalists = tuple(one for one in self.finals if one.name == FINALIST and one.trial in second)
+        """With what the winner can be compared on the test split: runner-up, default, baselines, so far as scored."""
+        standing = self.standing
+        second = {trial.number for trial in standing.order[1:2]}
+        beside = {(FINALIST, one) for one in second} | {(DEFAULT, one) for one in second | {standing.default}}
+        best = self.best.number if self.best else None
+        finalists = tuple(one for one in self.finals if (one.name, one.trial) in beside and one.trial != best)
         baselines = tuple(one for one in self.finals if one.trial is None and one.split == "test")
         return tuple(Place(one.name, one.trial, one.split) for one in (*finalists, *baselines))
 
     @property
+    def searched(self) -> Mapping[int, TrialState]:
+        """The trials of the search, by number: all but the replicas."""
+        return {number: trial for number, trial in self.trials.items() if trial.replica_of is None}
+
+    @property
+    def replicas(self) -> tuple[TrialState, ...]:
+        """The replicas of finalists, by number."""
+        return tuple(trial for _, trial in sorted(self.trials.items()) if trial.replica_of is not None)
+
+    @property
+    def standing(self) -> Standing:
+        """How the completed trials stand to each other; raises ValueError before the first entry."""
+        return Standing(self.trials, self.goal, self.started.default if self.started else None)
+
+    @property
     def best(self) -> TrialState | None:
-        """The best completed trial; the earlier one where two are equal."""
-        return next(iter(self.ranked), None)
+        """The winner, by the rule of `raysweep.winner`; without replicas the best completed trial by validation."""
+        return next(iter(self.standing.order), None)
 
     @property
     def ranked(self) -> tuple[TrialState, ...]:
-        """The completed trials by their objective, the best first; the earlier one first where two are equal."""
-        goal = self.goal
-        scored = [
-            (goal.loss(trial.ended.objective), trial.number, trial)
-            for trial in self.trials.values()
-            if trial.ended and trial.ended.outcome is Outcome.COMPLETED and trial.ended.objective is not None
-        ]
-        return tuple(trial for _, _, trial in sorted(scored, key=lambda one: one[:2]))
+        """The search's completed trials by their objective, the best first; the earlier first where two are equal."""
+        return self.standing.ranked
 
     @property
     def spending(self) -> Spending:
@@ -129,18 +146,17 @@ class SweepState:
         """Whether it was scored after the search already."""
         return any((one.name, one.split, one.trial) == (name, split, trial) for one in self.finals)
 
-    def finalists(self, n: int) -> tuple[TrialState, ...]:
-        """The n best completed trials whose models are there to be scored, so far as they are among the n best."""
-        return tuple(trial for trial in self.ranked[:n] if trial.ended and trial.ended.model is not None)
+    def lacks_test(self, name: str, trial: int) -> bool:
+        """Whether the trial's model has still to be scored on the test split under that name.
 
-    def lacks_test(self, trial: int) -> bool:
-        """Whether the trial's model has still to be scored on the test split, as the winner's or as a finalist's."""
-        names = ("best",) if self.best and self.best.number == trial else ("best", FINALIST)
-        return not any(self.is_scored(name, "test", trial) for name in names)
+        Who came close once and wins now is scored again, from what was kept; the winner of former days is not.
+        """
+        names = (BEST,) if name == BEST else (BEST, FINALIST, DEFAULT, REPLICA)
+        return not any(self.is_scored(each, "test", trial) for each in names)
 
     def lacks_finals(self, n_finalists: int, *, baseline: bool) -> bool:
-        """Whether one of the best models, or the baseline, is still to be scored, so far as it is wanted."""
-        lacks_test = any(self.lacks_test(trial.number) for trial in self.finalists(n_finalists))
+        """Whether one of these models, or the baseline, is still to be scored, so far as it is wanted."""
+        lacks_test = any(self.lacks_test(name, trial.number) for name, trial in self.standing.to_test(n_finalists))
         return lacks_test or (baseline and not self.is_scored("tfidf", "test", None))
 
     def apply(self, entry: Entry) -> "SweepState":
@@ -188,7 +204,7 @@ class SweepState:
 
     def _scored(self, entry: FinalScored) -> "SweepState":
         others = tuple(one for one in self.finals if not _replaces(entry, one))
-        is_winner = entry.split == "test" and entry.trial is not None and entry.name != FINALIST
+        is_winner = entry.split == "test" and entry.name == BEST
         tested = self.tested | {entry.trial} if is_winner else self.tested
         is_free = entry.trial is None and entry.usd is None  # nothing was reserved for it
         account = self.finals_account if is_free else self.finals_account.settle(entry.usd)
@@ -201,7 +217,7 @@ class SweepState:
 def _replaces(entry: FinalScored, one: FinalScored) -> bool:
     """Whether the score takes the other's place: the same model's, or the former winner's."""
     is_same_model = entry.trial is not None and entry.trial == one.trial
-    return entry.split == one.split and (is_same_model or entry.name == one.name != FINALIST)
+    return entry.split == one.split and (is_same_model or entry.name == one.name not in (FINALIST, REPLICA))
 
 
 def fold(entries: Iterable[Entry]) -> SweepState:

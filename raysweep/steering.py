@@ -118,7 +118,8 @@ def _stop_alone(folder: Path, trial: int, clock: Clock) -> str:
 def _refuse_ended(state: SweepState, number: int) -> None:
     trial = state.trials.get(number)
     if trial is None:
-        known = f"0 to {max(state.trials)}" if state.trials else "none yet"
+        known = f"0 to {max(state.searched)}" if state.searched else "none yet"
+        known += f", and the replicas {', '.join(str(one.number) for one in state.replicas)}" if state.replicas else ""
         raise ConfigError(f"trial {number}: the sweep has made no such trial; there are {known}")
     if trial.ended and not trial.can_go_on:
         raise ConfigError(f"trial {number}: has ended already: {trial.ended.outcome}")

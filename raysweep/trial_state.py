@@ -51,6 +51,11 @@ class TrialState:
         return self.proposed.params
 
     @property
+    def replica_of(self) -> int | None:
+        """The finalist that it repeats with another seed; None for a trial of the search."""
+        return self.proposed.replica_of
+
+    @property
     def outcome(self) -> Outcome | None:
         """How it ended; None while it runs."""
         return self.ended.outcome if self.ended else None

@@ -360,17 +360,17 @@ def test_a_ledger_of_version_2_is_read_and_goes_on(tmp_path):
 
 
 def test_a_newer_version_is_refused_before_it_is_decoded(tmp_path):
-    first = '{"entry": "SweepStarted", "hue": 1, "schema_version": 4, "raysweep_version": "9.1"}\n{"entry": "New"}\n'
+    first = '{"entry": "SweepStarted", "hue": 1, "schema_version": 5, "raysweep_version": "9.1"}\n{"entry": "New"}\n'
     put(tmp_path, first.encode())
 
     assert refused(tmp_path).endswith(
-        "was written by raysweep 9.1 (ledger version 4), this one reads up to 3: upgrade raysweep"
+        "was written by raysweep 9.1 (ledger version 5), this one reads up to 4: upgrade raysweep"
     )
 
 
 def test_a_damaged_version_is_not_taken_for_a_newer_one(tmp_path):
     write(tmp_path)
-    put(tmp_path, contents(tmp_path).replace(b'"schema_version": 3', b'"schema_version": 4', 1))
+    put(tmp_path, contents(tmp_path).replace(b'"schema_version": 4', b'"schema_version": 5', 1))
 
     assert "line 1:" in refused(tmp_path)
 

@@ -218,13 +218,19 @@ class BudgetSection(Section):
     """Spent and reserved together never exceed it, all sessions together. None: for what costs nothing only."""
 
 
+REPLICA_STEP = 10_000
+"""Replica r of trial t is trial r x 10,000 + t: nobody has to write down who has which number."""
+
+
 class FinalSection(Section):
     """What happens after the search."""
 
     test: bool = True
     """Whether the best completed trial is scored on the test split."""
     top: Annotated[int, Field(ge=1)] = 1
-    """How many of the best completed trials are; the first by validation is the winner whatever they score there."""
+    """How many of the best completed trials are; validation chooses the winner, whatever they score there."""
+    replicas: Annotated[int, Field(ge=0)] = 0
+    """How often each of these is trained again with a fresh seed before the winner is named; each costs a whole job."""
     baseline: bool = True
     """Whether the commonest label, models on TF-IDF and the untuned base model, where it can be asked, are too."""
     shots: Annotated[int, Field(ge=0, le=20)] = 1

@@ -10,6 +10,7 @@ from raysweep.config.kinds import AnySearch, AnyTrainer, Recorder
 from raysweep.config.metrics import MetricEntry, check_name
 from raysweep.config.search import EarlierRuns, GridSearch, HyperoptSearch
 from raysweep.config.sections import (
+    REPLICA_STEP,
     Asha,
     BudgetSection,
     DataSection,
@@ -114,6 +115,10 @@ class SweepConfig(Section):
             check_name(name)
         _ = self.goal, self.stopping_goal  # refuses a metric whose direction nobody knows
         self._check_warm_start()
+        if self.final.replicas and self.trials > REPLICA_STEP:
+            raise ValueError(
+                f"final.replicas: at most {REPLICA_STEP} trials can have them; leave it out, or lower trials"
+            )
         return self
 
     @property

@@ -12,6 +12,7 @@ from raysweep.recorder import Recorder
 from raysweep.retries import Again, GiveUp, next_step
 from raysweep.search.history import Done, History, Suggestion, Wait
 from raysweep.search.prune import Decision, Pruner, Stop
+from raysweep.search.replicas import Replicas
 from raysweep.tuning.purse import Means, Purse
 from raysweep.tuning.report import Report, finite
 from raysweep.tuning.rules import Rules
@@ -30,7 +31,7 @@ class Driver:
         self,
         rules: Rules,
         *,
-        history: History,
+        history: History | Replicas,
         pruner: Pruner,
         make_spec: Callable[[Suggestion], JobSpec],
         recorder: Recorder,
@@ -59,9 +60,7 @@ class Driver:
 
     def suggest(self) -> JobSpec | Wait | Done:
         """The next trial's spec, written down before anything else happens to it."""
-        if self.is_over():
-            return Done()
-        answer = self._turns.next(n_live=len(self._live), concurrency=self.rules.concurrency)
+        answer = Done() if self.is_over() else self._turns.next(len(self._live), self.rules.concurrency)
         if isinstance(answer, str):
             self.stop(answer)
             return Done()
@@ -153,7 +152,8 @@ class Driver:
         """Write down the end of what still ran, was left, or has `finished`, by its key; every actor is gone by now."""
         reason = self.end_reason or "the sweep ended"
         try:
-            for trial, state in [(trial, one) for trial, one in self.recorder.state.trials.items() if not one.ended]:
+            mine = [one for one in self.recorder.state.trials.values() if not one.ended and self.rules.owns(one)]
+            for trial, state in [(one.number, one) for one in mine]:
                 if state.stopping:  # the disk was full when it was decided
                     self.end_trial(trial, state.stopping.outcome, state.stopping.reason)
                 elif state.may_have_job and (self.is_leaving or state.proposed.key in finished):
@@ -170,15 +170,17 @@ class Driver:
         """Write the trial's end down, and what its last attempt has cost; its slot is free."""
         self._live.pop(trial, None)
         self._turns.drop(trial)
-        self.history.end(trial, outcome)
         state, metric = self.recorder.state.trials[trial], self.rules.goal.metric
+        if self.rules.owns(state):  # a replica is stopped by hand while the search goes on
+            self.history.end(trial, outcome)
         end = state.end(self._clock.now(), outcome, reason, metric=metric, model=model)
         self.recorder.record(replace(end, is_settled=self.purse.is_settled(trial), usd=self.purse.settle(trial)))
 
     def _propose(self, spec: JobSpec) -> JobSpec:
         sampled = tuple(name for name in self.rules.sampled if name in spec.params)
-        now, usd = self._clock.now(), self.purse.reservation(spec)
-        self.recorder.record(entries.TrialProposed(now, spec.trial, spec.attempt, spec.key, spec.params, sampled, usd))
+        now, usd, of = self._clock.now(), self.purse.reservation(spec), self.rules.replica_of(spec.trial)
+        begun = (now, spec.trial, spec.attempt, spec.key, spec.params, sampled, usd, spec.seed, of)
+        self.recorder.record(entries.TrialProposed(*begun))
         self.purse.begin(spec)
         self._live[spec.trial] = spec
         return spec
@@ -189,8 +191,7 @@ class Driver:
             _LOG.warning("trial %d: its trainer repeats the evaluation at epoch %g; left out", trial, evaluation.epoch)
             return
         now, attempt, epoch = self._clock.now(), self._live[trial].attempt, evaluation.epoch
-        metrics = finite(evaluation.metrics)
-        seen = (evaluation.examples, evaluation.trained_tokens)
+        metrics, seen = finite(evaluation.metrics), (evaluation.examples, evaluation.trained_tokens)
         self.recorder.record(entries.Evaluated(now, trial, attempt, epoch, *seen, metrics))
         self.learn(trial, metrics, epoch)
 
@@ -219,9 +220,9 @@ class Driver:
         if objective is None:
             reason = f"its last evaluation holds no {self.rules.goal.metric}"
             self.end_trial(trial, Outcome.ERRORED, reason, model=progress.model)
-            return
-        self.end_trial(trial, Outcome.COMPLETED, "", model=progress.model)
-        self.stop_at_target(trial, objective)
+        else:
+            self.end_trial(trial, Outcome.COMPLETED, "", model=progress.model)
+            self.stop_at_target(trial, objective)
 
     def _fail(self, trial: int, failure: JobFailed, *, is_job_over: bool) -> None:
         self.purse.hear(trial, failure, is_job_over=is_job_over)
@@ -229,8 +230,8 @@ class Driver:
             self.end_trial(trial, Outcome.FAILED, failure.reason)
         elif failure.fault is Fault.DATA:
             self.end_trial(trial, Outcome.ERRORED, failure.reason)
-            words = f"trial {trial}: {failure.reason}; every trial would fail so: mend the data and begin anew"
-            self.abort(RaysweepError(words))
+            then = "every trial would fail so: mend the data and begin anew"
+            self.abort(RaysweepError(f"trial {trial}: {failure.reason}; {then}"))
         elif failure.fault is Fault.ACCOUNT:
             self._lose(trial, None, failure.reason, is_job_over=is_job_over)
             self.abort(RaysweepError(f"trial {trial}: {failure.reason}"))

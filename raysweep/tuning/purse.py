@@ -8,6 +8,9 @@ from raysweep.errors import JobFailed, RaysweepError
 from raysweep.jobs import Estimate, JobSpec, Progress
 from raysweep.recorder import Recorder
 
+REPLICAS_SHARE = 0.5
+"""Of the budget, which is kept back for the finalists' replicas at most: a search comes before what confirms it."""
+
 
 @dataclass(frozen=True)
 class Means:
@@ -20,9 +23,13 @@ class Means:
     scores_best: bool = False
     """Whether money is kept back, to score the best model on the test split."""
     n_finalists: int = 1
-    """How many models that is."""
+    """How many models of the search's own that is."""
     base_usd: Callable[[Params], float] | None = None
     """Of asking the base model of a winner of these params, at most; None: nothing."""
+    n_replicas: int = 0
+    """How many replicas are to be made after the search."""
+    replicates: bool = False
+    """Whether they are being made now: nothing is kept back for them any more but their own scores."""
 
 
 @dataclass
@@ -37,6 +44,8 @@ class Purse:
     """For the final score of the trial whose model would cost the most."""
     _kept_base_usd: float = 0.0
     """For asking the dearest of the base models."""
+    _dearest_usd: float = 0.0
+    """The most that a job of a trial may take."""
     _seen: dict[int, tuple[JobSpec, Progress]] = field(default_factory=dict)
     """The last that was seen of the jobs that are watched."""
     _said: dict[int, float] = field(default_factory=dict)
@@ -55,12 +64,12 @@ class Purse:
         needed = self.reservation(spec)
         if max_usd is None or needed is None or open_usd is not None:
             return None
-        kept = self.means.n_finalists * max(self._kept_usd, self._final(spec))
-        kept += max(self._kept_base_usd, self._base(spec))
-        if spending.fits(needed + kept, max_usd):
+        to_score, for_replicas = self._kept_back(spec, max_usd)
+        if spending.fits(needed + to_score + for_replicas, max_usd):
             return None
         left, owed_usd = max(0.0, max_usd - spending.committed), self.owed_usd
-        besides = f", {kept:.2f} are kept back to score the best" if kept >= 0.005 else ""
+        besides = f", {to_score:.2f} are kept back to score the best" if to_score >= 0.005 else ""
+        besides += f", {for_replicas:.2f} for replicas of the best" if for_replicas >= 0.005 else ""
         owed = f"; {owed_usd:.2f} are held for jobs that their host has not shown to be over" if owed_usd else ""
         return (
             f"trial {spec.trial} may take {needed:.2f} USD{besides}, and {left:.2f} of {max_usd:.2f} USD are left{owed}"
@@ -71,6 +80,7 @@ class Purse:
         """The attempt was proposed, now or in the past: somebody begins to watch its job."""
         self._kept_usd = max(self._kept_usd, self._final(spec))
         self._kept_base_usd = max(self._kept_base_usd, self._base(spec))
+        self._dearest_usd = max(self._dearest_usd, self._estimate(spec).usd or 0.0)
         self.forget(spec.trial)
 
     def see(self, spec: JobSpec, progress: Progress) -> None:
@@ -138,6 +148,16 @@ class Purse:
                 f"{otherwise}: that may cost {usd:.2f} USD, and "
                 f"{spending.spent:.2f} of {max_usd:.2f} USD are spent; resume with a larger budget.max_usd"
             )
+
+    def _kept_back(self, spec: JobSpec, max_usd: float) -> tuple[float, float]:
+        """What this attempt must leave for the final scores, and for the finalists' replicas with theirs."""
+        means, final_usd = self.means, max(self._kept_usd, self._final(spec))
+        base_usd = max(self._kept_base_usd, self._base(spec))
+        if means.replicates:
+            made = {spec.trial, *(one.number for one in self.recorder.state.replicas)}
+            return (means.n_finalists + len(made)) * final_usd + base_usd, 0.0
+        each_usd = max(self._dearest_usd, self._estimate(spec).usd or 0.0) + final_usd
+        return means.n_finalists * final_usd + base_usd, min(means.n_replicas * each_usd, REPLICAS_SHARE * max_usd)
 
     def _open(self, spec: JobSpec) -> float | None:
         """What is reserved for this very attempt."""

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from raysweep.config.sections import REPLICA_STEP
 from raysweep.goal import Goal
+from raysweep.trial_state import TrialState
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,13 @@ class Rules:
     """Whether jobs outlive whoever made them, so that a lost trial's job is adopted rather than made anew."""
     leaves_jobs: bool = False
     """Whether a signal lets the jobs at a host go on; every other end cancels them."""
+    replicates: bool = False
+    """Whether the driver's trials repeat finalists with fresh seeds; else they are the search's."""
+
+    def owns(self, trial: TrialState) -> bool:
+        """Whether the trial is one of the driver's."""
+        return (trial.replica_of is not None) == self.replicates
+
+    def replica_of(self, trial: int) -> int | None:
+        """What one of the driver's trials repeats; None for a trial of the search."""
+        return trial % REPLICA_STEP if self.replicates else None

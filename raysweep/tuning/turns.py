@@ -6,6 +6,7 @@ from raysweep.clock import Clock
 from raysweep.entries import BUDGET_USED
 from raysweep.jobs import JobSpec
 from raysweep.search.history import Done, History, Suggestion, Wait
+from raysweep.search.replicas import Replicas
 from raysweep.tuning.purse import Purse
 
 PATIENCE_S = 900.0
@@ -16,7 +17,7 @@ class Turns:
     """Keeps the trials that wait, and one that was suggested but cannot be paid yet."""
 
     def __init__(
-        self, history: History, make_spec: Callable[[Suggestion], JobSpec], purse: Purse, clock: Clock
+        self, history: History | Replicas, make_spec: Callable[[Suggestion], JobSpec], purse: Purse, clock: Clock
     ) -> None:
         self._history = history
         self._make_spec = make_spec
@@ -35,7 +36,7 @@ class Turns:
         """A trial waits no longer."""
         self._waiting.pop(trial, None)
 
-    def next(self, *, n_live: int, concurrency: int) -> JobSpec | Wait | Done | str:
+    def next(self, n_live: int, concurrency: int) -> JobSpec | Wait | Done | str:
         """The next trial, which then no longer waits; or why nobody's job can be paid any more, in words.
 
         While others run or hold money, one that cannot be paid waits: their end may free some.

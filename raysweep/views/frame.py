@@ -11,7 +11,7 @@ from rich.text import Text
 from raysweep.entries import SweepStarted
 from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import counts, ended, left_s, running, savings, waiting
-from raysweep.views.rows import STYLES, live_rows
+from raysweep.views.rows import STYLES, live_rows, name
 from raysweep.views.view import Setting
 from raysweep.views.words import NOTHING, about, elapsed, metric, money, one_line, shortened, tokens
 
@@ -47,7 +47,7 @@ def _waits(state: SweepState, now: datetime, width: int) -> list[Text]:
 def _wait(trial: TrialState, now: datetime, width: int) -> Text:
     left = (trial.due_at - now).total_seconds() if trial.due_at else 0.0
     when = f"in {left:.0f} s" if left >= 0.5 else "next"
-    text = Text(f"{f'#{trial.number}':>5} goes on {when}  ", style="yellow")
+    text = Text(f"{name(trial):>5} goes on {when}  ", style="yellow")
     why = one_line(trial.interruptions[-1].words)
     text.append(shortened(why, max(8, width - text.cell_len)), style="dim")
     return text
@@ -139,7 +139,7 @@ def ended_line(trial: TrialState, state: SweepState, width: int) -> Text:
         raise ValueError(f"trial {trial.number} has not ended")
     at = f"{trial.last.epoch:.3g}" if trial.last else NOTHING
     value = metric(state.goal.metric, trial.ended.objective)
-    text = Text(f"{f'#{trial.number}':>5} ")
+    text = Text(f"{name(trial):>5} ")
     text.append(f"{trial.ended.outcome:<10}", style=STYLES[trial.ended.outcome])
     text.append(f"epoch {at:<5}{value:>6}  ")
     text.append(shortened(one_line(trial.ended.reason), max(8, width - text.cell_len)), style="dim")

@@ -18,7 +18,7 @@ class Savings:
     """What stopping trials saved, against running them to their own budgets."""
 
     trained_tokens: int
-    """By all trials, the failed ones too."""
+    """By all trials, the failed ones and the replicas too."""
     saved_tokens: int
     """What the pruned trials would have trained besides."""
     usd: float
@@ -28,8 +28,8 @@ class Savings:
 
 
 def counts(state: SweepState) -> Mapping[Outcome, int]:
-    """How many trials ended in each way, in the order of `Outcome`."""
-    found = Counter(trial.outcome for trial in state.trials.values())
+    """How many trials of the search ended in each way, in the order of `Outcome`."""
+    found = Counter(trial.outcome for trial in state.searched.values())
     return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
 
 
@@ -57,10 +57,9 @@ def next_rung(trial: TrialState, setting: Setting) -> float | None:
 
 def savings(state: SweepState, setting: Setting) -> Savings:
     """What stopping has saved so far; a pruned trial's full run is its own tokens scaled to its budget."""
-    saved = sum(_saved(trial, setting) for trial in state.trials.values() if trial.outcome is Outcome.PRUNED)
-    compared = sum(
-        trial.trained_tokens for trial in state.trials.values() if trial.outcome in (Outcome.PRUNED, Outcome.COMPLETED)
-    )
+    searched = state.searched.values()
+    saved = sum(_saved(trial, setting) for trial in searched if trial.outcome is Outcome.PRUNED)
+    compared = sum(trial.trained_tokens for trial in searched if trial.outcome in (Outcome.PRUNED, Outcome.COMPLETED))
     full = compared + saved
     return Savings(
         trained_tokens=sum(trial.trained_tokens for trial in state.trials.values()),
@@ -83,7 +82,7 @@ def left_s(state: SweepState, setting: Setting, now: datetime) -> float | None:
     durations = [(trial.ended.at - trial.proposed.at).total_seconds() for trial in over if trial.ended]
     mean = (sum(durations) + sum(ages)) / len(durations)
     rests = [_rest_s(trial, age, mean, setting) for trial, age in zip(live, ages, strict=True)]
-    unasked = max(0, state.n_trials - len(state.trials))
+    unasked = max(0, state.n_trials - len(state.searched))
     return max([(sum(rests) + unasked * mean) / setting.concurrency, *rests])
 
 
@@ -117,6 +116,6 @@ def _saved_usd(state: SweepState) -> float:
 
 def _paid(state: SweepState, outcome: Outcome) -> list[tuple[float, float]]:
     """What was reserved for the last attempts of such trials, and what was used, where that is known."""
-    trials = [trial for trial in state.trials.values() if trial.outcome is outcome]
+    trials = [trial for trial in state.searched.values() if trial.outcome is outcome]
     found = [(trial.proposed.reserved_usd, trial.account.last_usd) for trial in trials]
     return [(reserved, used) for reserved, used in found if reserved is not None and used is not None]

@@ -67,11 +67,16 @@ def sampled_names(state: SweepState) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for trial in state.trials.values() for name in trial.proposed.sampled))
 
 
+def name(trial: TrialState) -> str:
+    """Its number; of a replica also whose."""
+    return f"#{trial.number}" if trial.replica_of is None else f"#{trial.number} (#{trial.replica_of} again)"
+
+
 def _rows(
     trials: Sequence[TrialState], state: SweepState, where: Sequence[Column], params: Sequence[str], width: int
 ) -> list[Block]:
     best = state.best
-    key = Column("trial", tuple(f"{'★ ' if trial is best else ''}#{trial.number}" for trial in trials))
+    key = Column("trial", tuple(f"{'★ ' if trial is best else ''}{name(trial)}" for trial in trials))
     styles = ["green" if trial is best else "" for trial in trials]
     metrics = [trial.last.metrics if trial.last else {} for trial in trials]
     lasts = (trial.last for trial in state.trials.values() if trial.last)

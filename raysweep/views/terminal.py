@@ -164,8 +164,9 @@ def trial_line(entry: TrialEnded, state: SweepState) -> str:
     cost = f", {money(usd)} USD" if usd is not None else ""
     cost += f", {money(trial.account.open_usd)} USD reserved until its host shows its end" if trial.is_owed else ""
     why = f": {one_line(entry.reason)}" if entry.reason else ""
-    line = f"[{sum(counts(state).values())}/{total}] trial {entry.trial} {entry.outcome}{where}{value}{cost}{why}"
-    if best is None or best.ended is None:
+    of = "" if trial.replica_of is None else f" (trial {trial.replica_of} again, seed {trial.proposed.seed})"
+    line = f"[{sum(counts(state).values())}/{total}] trial {entry.trial}{of} {entry.outcome}{where}{value}{cost}{why}"
+    if best is None or best.ended is None or of:
         return line
     is_new = best.number == entry.trial
     return line + (" (best)" if is_new else f" (best: {metric(state.goal.metric, best.ended.objective)})")
@@ -184,11 +185,11 @@ def _interrupted_line(entry: TrialInterrupted) -> str:
 def _resume_line(state: SweepState, setting: Setting) -> str:
     started = state.started
     name = f"raysweep {one_line(started.name)} {started.sweep_id}" if started else "raysweep"
-    n_open = sum(trial.goes_on(setting.attempts) for trial in state.trials.values())
+    n_open = sum(trial.goes_on(setting.attempts) for trial in state.searched.values())
     taken_up = "1 is taken up" if n_open == 1 else f"{n_open} are taken up"
     where = f" on {one_line(setting.cluster)}" if setting.cluster else ""
     return (
-        f"{name} goes on: {len(state.trials) - n_open} of {state.n_trials} trials have ended, {taken_up} "
+        f"{name} goes on: {len(state.searched) - n_open} of {state.n_trials} trials have ended, {taken_up} "
         f"again, {setting.concurrency} at once{where}, folder {setting.folder}"
     )
 
