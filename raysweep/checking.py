@@ -31,7 +31,8 @@ def findings(config: SweepConfig) -> Iterator[str]:
     estimate = ready.trainer.estimate(spec, data)
     tokens = estimate.trained_tokens
     goal = f"{config.goal.mode} {config.goal.metric}"
-    yield f"[bold]{escape(config.name)}[/bold]: {config.trials} trials, {config.search.kind} search, {goal}"
+    trials = f"{config.trials} trials{_replicas(config)}"
+    yield f"[bold]{escape(config.name)}[/bold]: {trials}, {config.search.kind} search, {goal}"
     yield from _data(ready)
     yield "[bold]space[/bold]"
     yield from (f"  {name}: {escape(describe(dimension))}" for name, dimension in config.space.items())
@@ -49,6 +50,11 @@ def findings(config: SweepConfig) -> Iterator[str]:
     if config.budget.max_usd is None:
         with_budget(ready)  # last: the rest is worth seeing before anybody says what may be spent
     yield "[green]ready[/green]: nothing was run"
+
+
+def _replicas(config: SweepConfig) -> str:
+    n_replicas = min(config.final.top, config.trials) * config.final.replicas
+    return f", then {n_replicas} {'replica' if n_replicas == 1 else 'replicas'} of the best" if n_replicas else ""
 
 
 def _data(ready: Ready) -> Iterator[str]:

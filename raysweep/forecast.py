@@ -18,6 +18,7 @@ from raysweep.search.draw import RandomProposer
 from raysweep.search.history import History
 from raysweep.search.prune import NoPruning, Pruner
 from raysweep.search.simulate import Curve, CurvePoint, SimulatedTrial, simulate
+from raysweep.tuning.purse import REPLICAS_SHARE
 
 COSTLY = (BUDGET, "model", "batch_size", "template", "system", "label_words")
 """The params by which one job may take more than another."""
@@ -54,9 +55,13 @@ class Forecast:
     usually_usd: tuple[float, float] = (0.0, 0.0)
     """Between these two lie eight in ten simulated sweeps."""
     n_finalists: int = 1
-    """How many models are scored at the end."""
+    """How many models of the search's own are scored at the end."""
     base_usd: float = 0.0
     """The part of `final_usd` that asking the untuned base model takes."""
+    n_replicas: int = 0
+    """How many replicas of the best are made after the search."""
+    replicas_usd: float = 0.0
+    """What they take at most, their final scores included."""
 
     @property
     def is_paid(self) -> bool:
@@ -65,9 +70,12 @@ class Forecast:
 
     @property
     def least_usd(self) -> float:
-        """Less than this pays for no job and its final scores."""
+        """Less than this pays for no job and its final scores, beside what is kept back for replicas."""
+        job_usd = self.cheapest.usd or 0.0
         best_usd = min(self.n_finalists * self.cheapest.final_usd, self.final_usd - self.base_usd)
-        return (self.cheapest.usd or 0.0) + best_usd + self.base_usd
+        alone = job_usd + best_usd + self.base_usd
+        kept = self.n_replicas * (job_usd + (self.cheapest.final_usd if best_usd else 0.0))
+        return min(alone + kept, alone / (1 - REPLICAS_SHARE))
 
 
 @dataclass(frozen=True)
@@ -81,32 +89,57 @@ class Forecaster:
         """Worst and expected. Raises ConfigError where a price is missing."""
         n_trials = len(self._sweep(NoPruning(), seed=0))  # a grid may hold fewer than were asked for
         final = self.ready.config.final
-        n_finalists = min(final.top, n_trials)
-        final_usd = n_finalists * max(one.final_usd for one in self.estimates) if final.test else 0.0
-        final_usd += self._base_usd
+        n_finalists = min(final.top + 1, n_trials)  # the default configuration is scored too
+        each_usd = max(one.final_usd for one in self.estimates) if final.test else 0.0
+        final_usd = n_finalists * each_usd + self._base_usd
         dearest = max(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens))
+        replicas = self._replicas(min(final.top, n_trials) * final.replicas, each_usd)
         longest_s = max((one.duration_s for one in self.estimates if one.duration_s is not None), default=None)
-        rounds = -(-n_trials // self.concurrency)
         worst = Total(
-            n_trials * max(one.trained_tokens for one in self.estimates),
-            n_trials * (dearest.usd or 0.0) + final_usd,
-            None if longest_s is None else rounds * longest_s,
+            n_trials * max(one.trained_tokens for one in self.estimates) + replicas.trained_tokens,
+            n_trials * (dearest.usd or 0.0) + final_usd + replicas.usd,
+            None if longest_s is None else self._rounds(n_trials) * longest_s + (replicas.duration_s or 0.0),
         )
-        cheapest = min(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens))
-        base_usd = self._base_usd
+        forecast = Forecast(
+            n_trials,
+            self.concurrency,
+            cheapest=min(self.estimates, key=lambda one: (one.usd or 0.0, one.trained_tokens)),
+            dearest=dearest,
+            worst=worst,
+            expected=None,
+            final_usd=final_usd,
+            n_finalists=n_finalists,
+            base_usd=self._base_usd,
+            n_replicas=min(final.top, n_trials) * final.replicas,
+            replicas_usd=replicas.usd,
+        )
         if isinstance(self.ready.config.early_stopping, Threshold):
-            nobody_knows = Forecast(n_trials, self.concurrency, cheapest, dearest, worst, None, final_usd)
-            return replace(nobody_knows, n_finalists=n_finalists, base_usd=base_usd)
+            return forecast
+        return self._expected(forecast, replicas)
+
+    def _expected(self, forecast: Forecast, replicas: Total) -> Forecast:
+        """With what simulated sweeps take, and then their replicas at most."""
         sweeps = [self._sweep(self.ready.make_pruner(), seed) for seed in range(SIMULATIONS)]
-        costs = sorted(sum(self._usd(trial) for trial in trials) + final_usd for trials in sweeps)
+        after_usd = forecast.final_usd + replicas.usd
+        costs = sorted(sum(self._usd(trial) for trial in trials) + after_usd for trials in sweeps)
+        searched_s = statistics.fmean(max(one.ended_s for one in trials) for trials in sweeps)
         expected = Total(
-            statistics.fmean(sum(trial.tokens for trial in trials) for trials in sweeps),
+            statistics.fmean(sum(trial.tokens for trial in trials) for trials in sweeps) + replicas.trained_tokens,
             statistics.fmean(costs),
-            None if longest_s is None else statistics.fmean(max(one.ended_s for one in trials) for trials in sweeps),
+            None if forecast.worst.duration_s is None else searched_s + (replicas.duration_s or 0.0),
         )
         usual = (costs[len(costs) // 10], costs[-1 - len(costs) // 10])
-        known = Forecast(n_trials, self.concurrency, cheapest, dearest, worst, expected, final_usd, usual)
-        return replace(known, n_finalists=n_finalists, base_usd=base_usd)
+        return replace(forecast, expected=expected, usually_usd=usual)
+
+    def _replicas(self, n: int, final_usd: float) -> Total:
+        """What so many replicas take at most, and their final scores."""
+        usd = max(one.usd or 0.0 for one in self.estimates)
+        longest_s = max((one.duration_s for one in self.estimates if one.duration_s is not None), default=0.0)
+        tokens = max(one.trained_tokens for one in self.estimates)
+        return Total(n * tokens, n * (usd + final_usd), self._rounds(n) * longest_s)
+
+    def _rounds(self, n: int) -> int:
+        return -(-n // self.concurrency)
 
     @property
     def concurrency(self) -> int:

@@ -35,6 +35,7 @@ def with_budget(ready: Ready, *, is_confirmed: bool = False) -> Ready:
         raise ConfigError(
             f"budget.max_usd: {max_usd:g} USD is below one job, which takes up to {cents(forecast.cheapest.usd)} USD"
             + (f", and {cents(forecast.final_usd)} to score the best" if forecast.final_usd else "")
+            + (f", and {cents(forecast.replicas_usd)} for replicas of the best" if forecast.replicas_usd else "")
             + "; give more, train fewer epochs or fewer rows"
         )
     return ready
@@ -58,7 +59,8 @@ def refuse_poor(ready: Ready, state: SweepState, n_trials: int) -> None:
     was_used_up = state.ended is not None and state.ended.reason.startswith(BUDGET_USED)
     if was_used_up and not spending.reserved and not spending.fits(forecast.least_usd, max_usd):
         n_left = n_trials - sum(not trial.can_go_on for trial in state.searched.values())
-        enough = math.ceil(spending.committed + max(1, n_left) * (forecast.dearest.usd or 0.0) + forecast.final_usd)
+        after_usd = forecast.final_usd + forecast.replicas_usd
+        enough = math.ceil(spending.committed + max(1, n_left) * (forecast.dearest.usd or 0.0) + after_usd)
         raise ConfigError(
             f"budget.max_usd: of {max_usd:g} USD, {words}, and a job takes {cents(forecast.cheapest.usd)} at least; "
             f"give more, for example budget.max_usd={enough}"

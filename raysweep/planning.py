@@ -25,20 +25,34 @@ def plan(config: SweepConfig) -> Iterator[str]:
     if config.rehearsal_words:
         yield f"[bold yellow]{escape(config.rehearsal_words)}[/bold yellow]"
     if not forecast.is_paid:
+        if forecast.n_replicas:
+            yield f"{_replicas(forecast)}, part of both sums"
         yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
         yield "it costs nothing but the machine's time"
         return
-    if forecast.final_usd > forecast.base_usd:
-        best = "the best" if forecast.n_finalists == 1 else f"the best {forecast.n_finalists}"
-        usd = forecast.final_usd - forecast.base_usd
-        yield f"scoring {best} on the test split: up to {money(usd)} USD, part of both sums"
-    if forecast.base_usd:
-        yield f"asking the base model as a baseline: up to {money(forecast.base_usd)} USD, part of both sums"
+    yield from _after(forecast, min(config.final.top, forecast.n_trials))
     yield from (f"[bold]prices[/bold] {escape(line)}" for line in forecast.dearest.prices)
     if config.rehearsal_words and config.budget.max_usd is None:
         yield "no budget: the rehearsal starts all the same; at the host itself, budget.max_usd=… or --yes is wanted"
         return
     yield _verdict(config.budget.max_usd, forecast)
+
+
+def _after(forecast: Forecast, top: int) -> Iterator[str]:
+    """What comes after the search, where it costs anything."""
+    if forecast.final_usd > forecast.base_usd:
+        best = "the best" if top == 1 else f"the best {top}"
+        default = " and the default configuration" if forecast.n_finalists > top else ""
+        usd = forecast.final_usd - forecast.base_usd
+        yield f"scoring {best}{default} on the test split: up to {money(usd)} USD, part of both sums"
+    if forecast.base_usd:
+        yield f"asking the base model as a baseline: up to {money(forecast.base_usd)} USD, part of both sums"
+    if forecast.n_replicas:
+        yield f"{_replicas(forecast)}: up to {money(forecast.replicas_usd)} USD, part of both sums"
+
+
+def _replicas(forecast: Forecast) -> str:
+    return f"{forecast.n_replicas} {'replica' if forecast.n_replicas == 1 else 'replicas'} of the best with fresh seeds"
 
 
 def _table(forecast: Forecast) -> Iterator[str]:

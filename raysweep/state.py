@@ -113,6 +113,11 @@ class SweepState:
         return Standing(self.trials, self.goal, self.started.default if self.started else None)
 
     @property
+    def default(self) -> int | None:
+        """The completed trial with the default configuration; None where there is none, or nobody knows."""
+        return self.standing.default
+
+    @property
     def best(self) -> TrialState | None:
         """The winner, by the rule of `raysweep.winner`; without replicas the best completed trial by validation."""
         return next(iter(self.standing.order), None)

@@ -114,7 +114,7 @@ def test_a_remote_plan_shows_prices_with_date_and_source_and_asks_nobody(remote)
     shown = text(remote)
 
     assert "as of 2026-11-23, OpenAI's pricing page" in shown
-    assert "scoring the best on the test split: up to" in shown
+    assert "scoring the best and the default configuration on the test split: up to" in shown
     assert "about" in shown  # the time, by the dialect's pace
 
 

@@ -1,11 +1,11 @@
-"""Finalists that are trained again with fresh seeds: which, when, at whose cost, and what a crash or Ctrl-C makes of it."""
+"""Finalists that are trained again with fresh seeds: which, at whose cost, and what a crash or Ctrl-C makes of it."""
 
 import pytest
 from inline_runner import Died, InlineRunner
 
 from raysweep import ledger, results
 from raysweep.config.load import parse
-from raysweep.entries import Evaluated, TrialEnded, TrialProposed
+from raysweep.entries import TrialEnded, TrialProposed
 from raysweep.jobs import Outcome
 from raysweep.sweep import Options, resume_sweep, run_sweep
 
@@ -50,3 +50,57 @@ def test_the_best_few_are_trained_again_with_their_params_and_fresh_seeds(repeat
     table = found.trials.set_index("trial")
     assert [first.number] * 2 == table.loc[[10_000 + first.number, 20_000 + first.number], "replica_of"].tolist()
     assert table.seed.notna().all()
+
+
+def test_the_search_is_as_it_would_have_been_without_replicas(repeated, tmp_path):
+    plain = run(repeated | {"final": {"top": 2, "baseline": False}}, tmp_path / "plain")
+    found = run(repeated, tmp_path / "run")
+
+    longer = resume(tmp_path / "run", ["trials=9"])
+    plain = resume(tmp_path / "plain", ["trials=9"])
+
+    assert {*range(9)} == longer.state.searched.keys() == plain.state.trials.keys()
+    for number, trial in plain.state.trials.items():
+        assert (trial.params, trial.ended.objective) == (
+            longer.state.trials[number].params,
+            longer.state.trials[number].ended.objective,
+        )
+    assert set(found.state.trials) <= set(longer.state.trials)
+
+
+@pytest.mark.parametrize("n_more", [1, 3, 9, 14])
+def test_a_driver_that_dies_among_the_replicas_makes_each_once_all_the_same(repeated, tmp_path, n_more):
+    undisturbed = run(repeated, tmp_path / "whole")
+    begun = {}
+
+    def die_later(driver):
+        if driver.rules.replicates and "runner" in begun and begun["runner"].n_steps is None:
+            begun["runner"].n_steps = n_more
+
+    begun["runner"] = InlineRunner(on_step=die_later)
+    with pytest.raises(Died):
+        run(repeated, tmp_path / "run", begun["runner"])
+    found = resume(tmp_path / "run")
+
+    keys = [entry.key for entry in proposals(tmp_path / "run")]
+    assert len(keys) == len(set(keys))
+    assert [one.ended.objective for one in undisturbed.state.replicas] == [
+        one.ended.objective for one in found.state.replicas
+    ]
+    assert undisturbed.best.number == found.best.number
+    assert [final.trial for final in undisturbed.finals] == [final.trial for final in found.finals]
+    assert found == resume(tmp_path / "run")
+
+
+def test_ctrl_c_among_the_replicas_ends_their_jobs_and_resume_makes_the_rest(repeated, tmp_path):
+    def interrupt(driver):
+        if driver.rules.replicates and driver.recorder.state.replicas[0].evaluations and not driver.signal:
+            driver.interrupt("SIGINT")
+
+    halted = run(repeated, tmp_path / "run", InlineRunner(on_step=interrupt))
+    found = resume(tmp_path / "run")
+
+    assert {Outcome.CANCELLED} == {one.outcome for one in halted.state.replicas}
+    assert "interrupted by SIGINT" in {one.ended.reason for one in halted.state.replicas}
+    assert {Outcome.COMPLETED} == {one.outcome for one in found.state.replicas}
+    assert 4 == len(found.state.replicas)

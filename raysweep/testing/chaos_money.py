@@ -18,7 +18,9 @@ PRICES: Mapping[str, float] = {
     "output_usd_per_million": 40.0,
 }
 JOB_USD, USED_USD, FINAL_USD = 0.4445, 0.2903, 0.0103
-"""What a job of these sweeps reserves, what it uses when it runs to its end, what scoring the best takes: at most."""
+"""What a job of these sweeps reserves, what it uses when it runs to its end, what scoring a model takes: at most."""
+N_FINALISTS = 2
+"""The best, and the default configuration."""
 ENDS_JOBS = frozenset({Action.SIGINT, Action.SIGTERM, Action.HEAD, Action.NODE})
 """What may have the jobs of all live trials cancelled, and further ones made in their place."""
 SLACK = 0.4
@@ -33,7 +35,7 @@ def budget_usd(sweep: Sweep, schedule: Schedule | None = None) -> float:
     strikes = schedule.strikes if schedule else ()
     is_ray = schedule is not None and schedule.place is not Place.PROCESSES
     n_lost = sweep.concurrency * sum(is_ray or one.action in ENDS_JOBS for one in strikes) + bool(sweep.failure)
-    return sweep.n_trials * USED_USD + (SLACK + n_lost) * JOB_USD + (1 + len(strikes)) * FINAL_USD
+    return sweep.n_trials * USED_USD + (SLACK + n_lost) * JOB_USD + (1 + len(strikes)) * N_FINALISTS * FINAL_USD
 
 
 def money_holds(entries: Sequence[Entry], made: Sequence[Made]) -> Iterator[str]:
