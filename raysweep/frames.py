@@ -32,7 +32,7 @@ class ColumnDoc:
 
 COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
     {
-        "trial": ColumnDoc("int64", "The trial's number, from 0, as proposed; a replica's from 10,000."),
+        "trial": ColumnDoc("int64", "The trial's number, from 0; a replica's from 10,000."),
         "replica_of": ColumnDoc(
             "int64", "The finalist that it repeats with another seed, after the search; null for a trial of the search."
         ),
@@ -80,7 +80,7 @@ Row = Mapping[str, Cell]
 
 
 def trials_table(state: SweepState) -> "pa.Table":
-    """One row a trial, in order of their numbers, replicas last; an absent metric, or a param of a branch not taken, is null."""
+    """One row a trial by number, replicas last; an absent metric, or a param of a branch not taken, is null."""
     trials = [state.trials[number] for number in sorted(state.trials)]
     metrics = _metric_docs(state, taken=COLUMNS)
     params = _param_docs(trials)

@@ -16,6 +16,7 @@ from raysweep.gap import Gap, gap_of
 from raysweep.predictions import Kept, Place
 from raysweep.predictions import find as find_predictions
 from raysweep.state import SweepState, TrialState, fold
+from raysweep.winner import Ruling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ class Results:
 
     @property
     def best(self) -> TrialState | None:
-        """The best completed trial; None where no trial has completed yet."""
+        """The winner: the best completed trial, by the mean over its seeds where there are replicas; None for none."""
         return self.state.best if self.state.started else None
 
     @property
@@ -72,6 +73,14 @@ class Results:
         """
         best, state = self.best, self.state
         return find_certainty(self.folder, best.number, state.bare_metric, state.rivals) if best else None
+
+    @property
+    def ruling(self) -> Ruling | None:
+        """Who has won by the winner's rule, how every finalist's seeds scored, and what is a tie.
+
+        None where no trial has completed yet. Raises as `certainty` does.
+        """
+        return self.state.ruling(self.certainty) if self.state.started else None
 
     @property
     def gap(self) -> Gap | None:

@@ -1,7 +1,7 @@
 """How a sweep's completed trials stand to each other: by validation, by the winner's rule, and on the test split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from raysweep import winner
@@ -48,6 +48,16 @@ class Standing:
             Configuration(trial.number, value, tuple(scores.get(trial.number, ())), n_failed.get(trial.number, 0))
             for trial in self.ranked
             if (value := _score(trial)) is not None
+        )
+
+    def tested(self, scores: Mapping[int | None, float]) -> tuple[Configuration, ...]:
+        """The configurations with what their models scored on the test split; `scores` is by trial."""
+        models: dict[int, list[int]] = {}
+        for number, trial in sorted(self.trials.items()):
+            models.setdefault(number if trial.replica_of is None else trial.replica_of, []).append(number)
+        return tuple(
+            replace(one, tested=tuple(scores[number] for number in models[one.trial] if number in scores))
+            for one in self.configurations
         )
 
     @cached_property

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import assert_never
 
 from raysweep import trial_state
+from raysweep.certainty import Certainty
 from raysweep.entries import (
     BEST,
     DEFAULT,
@@ -32,6 +33,7 @@ from raysweep.predictions import Place
 from raysweep.spending import Account, Spending, total
 from raysweep.standing import Standing
 from raysweep.trial_state import TrialState
+from raysweep.winner import Ruling, rule
 
 __all__ = ["SweepState", "TrialState", "fold"]
 
@@ -116,6 +118,12 @@ class SweepState:
     def default(self) -> int | None:
         """The completed trial with the default configuration; None where there is none, or nobody knows."""
         return self.standing.default
+
+    def ruling(self, test: Certainty | None) -> Ruling | None:
+        """Who has won, and how sure that is; `test` is what the test rows say. None before a trial has completed."""
+        name = f"test_{self.bare_metric}"
+        scores = {one.trial: value for one in self.finals if (value := one.metrics.get(name)) is not None}
+        return rule(self.standing.tested(scores), self.goal, test=test, default=self.default)
 
     @property
     def best(self) -> TrialState | None:

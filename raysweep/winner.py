@@ -26,6 +26,8 @@ class Configuration:
     """The same params with fresh seeds."""
     n_failed: int = 0
     """Replicas that these params made fail."""
+    tested: tuple[float, ...] = ()
+    """On the test split, of those of its models that were scored: reported, never compared."""
 
     @property
     def mean(self) -> float:
@@ -68,9 +70,10 @@ class Ruling:
         return self.order[0]
 
     @property
-    def is_tie(self) -> bool:
-        """Whether the runner-up may be as good: by its seeds, or by the test rows."""
-        return self.order[1:2] != () and (self.order[1].trial in self.tied or self.to_runner_up is Verdict.TIE)
+    def ties(self) -> tuple[int, ...]:
+        """The trials that may be as good: by their seeds, or the runner-up by the test rows."""
+        by_test = (self.order[1].trial,) if self.to_runner_up is Verdict.TIE else ()
+        return tuple(dict.fromkeys((*by_test, *self.tied)))
 
 
 def order(finalists: Sequence[Configuration], goal: Goal) -> tuple[Configuration, ...]:

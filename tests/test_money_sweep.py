@@ -197,3 +197,39 @@ def test_every_finalist_is_paid_within_the_budget_and_named_in_the_plan(paid):
     assert found.state.default in {final.trial for final in finals}
     assert found.state.finals_usd == pytest.approx(sum(final.usd for final in finals))
     assert found.state.spending.committed <= 3.0
+
+
+def test_replicas_that_the_budget_does_not_hold_are_left_out_and_made_with_a_larger_one(paid):
+    paid |= {"final": {"test": True, "baseline": False, "top": 2, "replicas": 2}, "early_stopping": {"kind": "none"}}
+
+    found = run(paid, trials=2, concurrency=1, budget={"max_usd": 2.5})
+
+    n_made = len(found.state.replicas)
+    assert 1 <= n_made < 4
+    assert f"{n_made} of 4 replicas were made: the budget is used up: trial" in found.state.ended.reason
+    proposals = [entry for entry in ledger.read(found.folder) if isinstance(entry, TrialProposed)]
+    order = [10_000 + trial.number for trial in found.state.ranked]  # the first of each, then the second
+    assert order[:n_made] == [entry.trial for entry in proposals if entry.replica_of is not None][:2]
+    check_every_entry(found.folder, 2.5)
+
+    found = resume_sweep(found.folder, ["budget.max_usd=20"], Options(runner=ProcessRunner()))
+
+    assert 4 == len(found.state.replicas)
+    assert 4 == [final.name for final in found.finals].count("replica")
+    state = check_every_entry(found.folder, 20.0)
+    assert found.trials["usd"].sum() + state.finals_usd == pytest.approx(state.spending.spent)
+
+
+def test_a_search_leaves_at_most_half_of_the_budget_to_replicas(paid):
+    paid |= {"final": {"test": True, "baseline": False, "top": 2, "replicas": 2}, "early_stopping": {"kind": "none"}}
+    forecast = Forecaster(make_ready(parse(paid, "test")), TRIALS).forecast()
+
+    found = run(paid, budget={"max_usd": 3.2})
+
+    assert 4 == forecast.n_replicas
+    after_usd = forecast.final_usd + forecast.replicas_usd
+    assert forecast.worst.usd == pytest.approx(TRIALS * forecast.dearest.usd + after_usd)
+    assert 2 <= len(found.state.searched) < 4
+    assert "for replicas of the best, and" in found.state.ended.reason
+    assert len(found.state.replicas) >= 2
+    check_every_entry(found.folder, 3.2)

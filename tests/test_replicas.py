@@ -3,9 +3,9 @@
 import pytest
 from inline_runner import Died, InlineRunner
 
-from raysweep import ledger, results
+from raysweep import ledger
 from raysweep.config.load import parse
-from raysweep.entries import TrialEnded, TrialProposed
+from raysweep.entries import TrialProposed
 from raysweep.jobs import Outcome
 from raysweep.sweep import Options, resume_sweep, run_sweep
 

@@ -32,7 +32,13 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
     else:
         yield from _edges(record)
     yield from _matters(record, importance)
-    yield "Repeat the best few with other seeds before you believe their order."
+    if record.ruling is None:
+        yield "Repeat the best few with other seeds before you believe their order."
+    elif not record.ruling.winner.replicas and record.sweep:
+        yield (
+            "Repeat the best few with other seeds before you believe their order: "
+            f"raysweep resume {record.sweep.folder} final.top=3 final.replicas=2"
+        )
 
 
 def _without_winner(record: Record, n_ended: int) -> Iterator[str]:

@@ -13,7 +13,9 @@ from raysweep.report.answers import Answer, answers
 from raysweep.report.importance import Importance, importance
 from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
+from raysweep.views import winner
 from raysweep.views.certainty import gap_sentence, sentences
+from raysweep.views.winner import tie_words
 from raysweep.views.words import about, metric, money, tokens
 
 SPLITS: Mapping[str, str] = {"val": "validation", "test": "test"}
@@ -64,7 +66,10 @@ class Findings:
         number = record.trials["trial"].iloc[record.best]
         score = metric(record.goal.metric, float(record.scores[record.best]))
         so_far = " so far" if record.is_running else ""
-        sentence = f"Trial {number} is the best{so_far}: {record.goal.metric} {score}."
+        if record.ruling and record.ruling.winner.replicas:
+            won = record.ruling.winner
+            score = f"{metric(record.goal.metric, won.mean)}, the mean over {won.n_seeds} seeds"
+        sentence = f"Trial {number} is the best{so_far}: {record.goal.metric} {score}{tie_words(record.ruling)}."
         return f"{sentence} {self._rebuke}" if self._rebuke else sentence
 
     @property
@@ -121,6 +126,8 @@ def _sure(record: Record) -> Iterator[str]:
     yield from record.leaks
     if record.certainty:
         yield from (sentence for sentence, _ in sentences(record.certainty))
+    if record.ruling:
+        yield from (sentence for sentence, _ in winner.sentences(record.ruling, record.goal.metric))
     if record.gap:
         yield gap_sentence(record.gap)
     yield from record.untuned
@@ -128,7 +135,8 @@ def _sure(record: Record) -> Iterator[str]:
     yield from _finals(record, finals)
     if record.best is None:
         return
-    yield from _lead(record)
+    if not (record.ruling and record.ruling.winner.replicas):  # else the seeds say more than this
+        yield from _lead(record)
     if not finals and not record.certainty:
         yield (
             "No rows that ranked no trial have scored the winner: the best of many looks better than it is, "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from raysweep import leaking, ledger, results, untuned
 from raysweep.config import SweepConfig
 from raysweep.dimensions import Branch, Choice, Dimension, Fixed, Integer, LogUniform, QUniform, Uniform, nested
+from raysweep.entries import REPLICA
 from raysweep.errors import InputError, SweepFolderError
 from raysweep.folder import known_settings
 from raysweep.frames import COLUMNS, PARAMS_PREFIX, metric_names
@@ -38,7 +39,8 @@ def record_of(found: results.Results) -> Record:
     if started is None:
         raise SweepFolderError(f"{folder}: nothing was begun in it; there is nothing to report")
     config = known_settings(folder, started)
-    trials = found.trials
+    trials, evaluations = found.trials, found.evaluations
+    trials = trials[trials["replica_of"].isna()].drop(columns="replica_of").reset_index(drop=True)
     notes = () if config else ("config.yaml is gone or was changed: rungs and ranges are not shown",)
     try:
         certainty, predictions = found.certainty, _predicted(found.predictions)
@@ -48,12 +50,13 @@ def record_of(found: results.Results) -> Record:
         title=started.name,
         goal=found.state.goal,
         trials=trials,
-        evaluations=found.evaluations,
+        evaluations=evaluations[evaluations["trial"].isin(trials["trial"])].reset_index(drop=True),
         metrics=_metrics(found.state),
         params=_params(found.state, trials, config),
         sweep=_facts(folder, found.state, config),
         notice=config.rehearsal_words if config else "",
         certainty=certainty,
+        ruling=found.state.ruling(certainty),
         gap=gap_of(found.state, certainty),
         predictions=predictions,
         stopping_metric=config.stopping_goal.metric if config else "",
@@ -125,11 +128,13 @@ def _facts(folder: Path, state: SweepState, config: SweepConfig | None) -> Sweep
     return SweepFacts(
         sweep_id=state.sweep_id,
         bill=bill,
-        finals=tuple(FinalScore(one.name, one.trial, one.split, one.metrics) for one in state.finals),
+        finals=tuple(
+            FinalScore(one.name, one.trial, one.split, one.metrics) for one in state.finals if one.name != REPLICA
+        ),
         rungs=rungs,
         n_planned=state.n_trials,
         is_running=is_driven and state.ended is None,
-        can_go_on=any(trial.can_go_on for trial in state.trials.values()) or len(state.trials) < state.n_trials,
+        can_go_on=any(trial.can_go_on for trial in state.trials.values()) or len(state.searched) < state.n_trials,
         end_reason=state.ended.reason if state.ended else "",
         elapsed_s=state.elapsed_s(state.at) if state.at else 0.0,
         folder=str(folder),

@@ -7,6 +7,7 @@ from raysweep.certainty import Comparison
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
 from raysweep.report.table import ranked, short_columns
+from raysweep.views import winner
 from raysweep.views.certainty import signed
 from raysweep.views.words import metric
 
@@ -37,6 +38,8 @@ def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
     head, rows = certainty_table(findings)
     if rows:
         yield from ("", "## The winner on the test split", "", *table(head, rows))
+    if seeds := winner.rows(record.ruling):
+        yield from ("", "## Replicas", "", *table(winner.HEAD, seeds))
     yield from ("", f"## {record.goal.metric} in numbers", "")
     yield from table(["", *findings.statistics[0].cells], [_row(one.of, one.cells) for one in findings.statistics])
     yield from ("", f"Failed trials: {threshold_words(findings)}.")

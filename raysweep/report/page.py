@@ -8,6 +8,7 @@ from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
 from raysweep.report.markdown import answer_rows, certainty_table, number_cell
 from raysweep.report.table import columns, ranked
+from raysweep.views import winner
 
 REFRESH_S = 15
 """How often the page of a running sweep loads itself again."""
@@ -18,6 +19,7 @@ def page(findings: Findings, pictures: Sequence[Picture], *, made_at: str) -> st
     parts = [
         *_first(findings),
         *_certainty(findings),
+        *_replicas(findings),
         *_table(findings),
         *_statistics(findings),
         *_pictures(findings, pictures),
@@ -115,6 +117,17 @@ def _certainty(findings: Findings) -> Iterator[str]:
         yield f"<h2>The winner on the test split</h2>\n{plain_table(head, rows)}"
         words = "95 % intervals by the bootstrap over rows; a difference is drawn on the same rows for both."
         yield f'<p class="quiet">{words}</p>'
+
+
+def _replicas(findings: Findings) -> Iterator[str]:
+    rows = winner.rows(findings.record.ruling)
+    if rows:
+        yield f"<h2>Replicas</h2>\n{_plain_table(winner.HEAD, rows)}"
+        words = (
+            f"{findings.record.goal.metric} of the best configurations with other seeds, mean ± standard deviation "
+            "over seeds. Validation alone chooses; the test split reports."
+        )
+        yield f'<p class="quiet">{escape(words)}</p>'
 
 
 def _statistics(findings: Findings) -> Iterator[str]:

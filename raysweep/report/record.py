@@ -13,6 +13,7 @@ from raysweep.gap import Gap
 from raysweep.goal import Goal
 from raysweep.scoring import Answers
 from raysweep.scoring.answers import Floats
+from raysweep.winner import Ruling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +94,7 @@ class SweepFacts:
 
 @dataclass(frozen=True)
 class Record:
-    """All that a report is made of.
+    """All that a report is made of; of a sweep the search's trials alone, without replicas.
 
     `trials` has the columns trial, outcome (null while it runs) and objective, then those of `metrics`, of the params
     (`params/NAME`) and any others; `evaluations` has trial, epoch, trained_tokens and metrics, and may be empty.
@@ -108,6 +109,8 @@ class Record:
     sweep: SweepFacts | None = None
     certainty: Certainty | None = None
     """How sure the winner is, where its predictions of the test rows were kept."""
+    ruling: Ruling | None = None
+    """Who has won by the winner's rule, and how the seeds stand; None for a table from elsewhere."""
     gap: Gap | None = None
     """How much better the winner looked on validation, where that is known."""
     predictions: Predicted | None = None
@@ -156,9 +159,11 @@ class Record:
 
     @property
     def best(self) -> int | None:
-        """The place, among the trials, of the best completed one; the earlier one where two are equal."""
+        """The place, among the trials, of the winner; without a ruling of the best completed one, the earlier of two."""
         if not self.is_completed.any():
             return None
+        if self.ruling:
+            return self.trials["trial"].tolist().index(self.ruling.winner.trial)
         losses = np.where(self.is_completed, self.scores * self.goal.loss(1.0), np.inf)
         return int(np.argmin(losses))
 

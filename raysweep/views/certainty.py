@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from raysweep.baseline import WORDS
 from raysweep.certainty import Certainty, Comparison, Verdict
+from raysweep.entries import DEFAULT, FINALIST
 from raysweep.gap import Gap
 from raysweep.scoring import doc_of
 from raysweep.scoring.intervals import Interval
@@ -20,7 +21,7 @@ def sentences(found: Certainty) -> Iterator[tuple[str, Verdict | None]]:
         judged_by = one.judged_by(name)
         verdict = one.verdict(judged_by)
         if verdict is not None:
-            chosen = "" if one.trial is None else " Validation alone chose between the two."
+            chosen = " Validation alone chose between the two." if one.name == FINALIST else ""
             yield f"{_judgement(one, verdict)} on the same rows: {_difference(one, judged_by)}.{chosen}", verdict
 
 
@@ -47,7 +48,9 @@ def signed(interval: Interval) -> str:
 
 
 def _judgement(one: Comparison, verdict: Verdict) -> str:
-    who = WORDS.get(one.name, one.name) if one.trial is None else f"trial {one.trial}, the runner-up,"
+    who = WORDS.get(one.name, one.name)
+    if one.trial is not None:
+        who = f"trial {one.trial}, {'the default configuration' if one.name == DEFAULT else 'the runner-up'},"
     match verdict:
         case Verdict.BEATS:
             return f"It beats {who}"

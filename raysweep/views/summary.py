@@ -12,8 +12,8 @@ from rich.text import Text
 
 from raysweep import certainty, leaking, untuned
 from raysweep.baseline import WORDS as BASELINES
-from raysweep.certainty import Verdict
-from raysweep.entries import BUDGET_USED
+from raysweep.certainty import Certainty, Verdict
+from raysweep.entries import BUDGET_USED, DEFAULT, REPLICA
 from raysweep.errors import InputError
 from raysweep.frames import metric_names
 from raysweep.gap import gap_of
@@ -21,12 +21,15 @@ from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.space import Params
 from raysweep.state import SweepState, TrialState
+from raysweep.views import winner
 from raysweep.views.certainty import gap_sentence, sentences
 from raysweep.views.pace import counts, savings
 from raysweep.views.rows import STYLES, metric_columns, top_rows
 from raysweep.views.tables import Column, blocks
 from raysweep.views.view import Setting
+from raysweep.views.winner import tie_words
 from raysweep.views.words import elapsed, money, one_line, param, tokens
+from raysweep.winner import Ruling
 
 TOP = 5
 REASONS = 4
@@ -54,7 +57,7 @@ def _head(state: SweepState) -> Iterator[RenderableType]:
     if state.started is None:
         return
     n_open = sum(trial.can_go_on for trial in state.trials.values())
-    over = sum(counts(state).values()) - sum(trial.can_go_on for trial in state.trials.values() if trial.ended)
+    over = sum(counts(state).values()) - sum(trial.can_go_on for trial in state.searched.values() if trial.ended)
     text = Text.assemble(("raysweep ", "dim"), (one_line(state.started.name), "bold"), f" {state.started.sweep_id}: ")
     text.append(f"{over} of {state.n_trials} trials ended")
     if state.ended:
@@ -70,9 +73,15 @@ def _notice(setting: Setting) -> Iterator[RenderableType]:
 
 
 def _best(state: SweepState, best: TrialState, setting: Setting, width: int) -> Iterator[RenderableType]:
-    yield Text(f"Best: trial {best.number}, chosen by {state.goal.metric} ({state.goal.mode})", style="bold green")
+    found, problem = _certainty(state, best, setting)
+    ruling = state.ruling(found)
+    seeds = f", the mean over {ruling.winner.n_seeds} seeds" if ruling and ruling.winner.replicas else ""
+    chosen = f"chosen by {state.goal.metric} ({state.goal.mode}){seeds}{tie_words(ruling)}"
+    yield Text(f"Best: trial {best.number}, {chosen}", style="bold green")
     yield from _score_blocks(state, best, width)
-    yield from _sure(state, best, setting)
+    yield from [Text(problem, style="yellow")] if problem else _sure(state, found)
+    if ruling:
+        yield from _seeds(ruling, state.goal.metric, width)
     if len(state.tested) > 1:
         words = f"the test split has scored {len(state.tested)} winners of this sweep, one after the other"
         yield Text(
@@ -84,12 +93,15 @@ def _best(state: SweepState, best: TrialState, setting: Setting, width: int) -> 
     yield Text.assemble(("model    ", "dim"), (best.ended and best.ended.model) or "none kept")
 
 
-def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[RenderableType]:
+def _certainty(state: SweepState, best: TrialState, setting: Setting) -> tuple[Certainty | None, str]:
+    """What the test rows say; or why that cannot be read, in words."""
     try:
-        found = certainty.find(setting.folder, best.number, state.bare_metric, state.rivals)
+        return certainty.find(setting.folder, best.number, state.bare_metric, state.rivals), ""
     except InputError as error:
-        yield Text(str(error), style="yellow")
-        return
+        return None, str(error)
+
+
+def _sure(state: SweepState, found: Certainty | None) -> Iterator[RenderableType]:
     for sentence, verdict in sentences(found) if found else ():
         yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
     for leak in leaking.find(setting.folder):
@@ -99,6 +111,16 @@ def _sure(state: SweepState, best: TrialState, setting: Setting) -> Iterator[Ren
     gap = gap_of(state, found)
     if gap:
         yield Text(gap_sentence(gap), style="" if gap.is_explained else "yellow")
+
+
+def _seeds(ruling: Ruling, name: str, width: int) -> Iterator[RenderableType]:
+    for sentence, needs_care in winner.sentences(ruling, name):
+        yield Text(sentence, style="yellow" if needs_care else "")
+    table = winner.rows(ruling)
+    if table:
+        cells = list(zip(*table, strict=True))
+        columns = [Column(head, cells[place]) for place, head in enumerate(winner.HEAD)]
+        yield from chain(*blocks(columns[0], columns[1:], width, ["green", *[""] * (len(table) - 1)]))
 
 
 def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[RenderableType]:
@@ -121,8 +143,8 @@ def _scores(state: SweepState, best: TrialState) -> dict[str, Mapping[str, float
     rows: dict[str, Mapping[str, float | None]] = {}
     if best.last:
         rows["validation"] = {_bare(name): value for name, value in best.last.metrics.items()}
-    for final in state.finals:
-        of = "" if final.trial == best.number else f" #{final.trial}"
+    for final in (one for one in state.finals if one.name != REPLICA):
+        of = "" if final.trial == best.number else f" #{final.trial}{' default' if final.name == DEFAULT else ''}"
         split = _SPLITS.get(final.split, final.split)
         known = {**_BASELINES, **_UNTUNED}
         name = f"{split} {known.get(final.name, final.name)}" if final.trial is None else split + of
@@ -144,14 +166,8 @@ def _bare(name: str) -> str:
 
 
 def _top(state: SweepState, setting: Setting, width: int) -> Iterator[RenderableType]:
-    goal = state.goal
-    scored = [
-        (goal.loss(trial.ended.objective), number, trial)
-        for number, trial in state.trials.items()
-        if trial.outcome is Outcome.COMPLETED and trial.ended and trial.ended.objective is not None
-    ]
-    top = [trial for _, _, trial in sorted(scored, key=lambda one: one[:2])[:TOP]]
-    yield Text(f"Best {len(top)} of {len(scored)} completed trials; metrics of the last evaluation", style="bold")
+    top = state.ranked[:TOP]
+    yield Text(f"Best {len(top)} of {len(state.ranked)} completed trials; metrics of the last evaluation", style="bold")
     yield from chain(*top_rows(top, state, setting, width))
 
 
@@ -176,7 +192,7 @@ def _outcomes(state: SweepState, width: int) -> Iterator[RenderableType]:
 
 def _reasons(state: SweepState, outcome: Outcome) -> list[tuple[str, int]]:
     """Reasons and how often; a pruned trial's is where it was, for the numbers in the words differ."""
-    trials = [trial for trial in state.trials.values() if trial.outcome is outcome]
+    trials = [trial for trial in state.searched.values() if trial.outcome is outcome]
     if outcome is Outcome.PRUNED:
         places = Counter(trial.last.epoch if trial.last else 0.0 for trial in trials)
         return [(f"at epoch {epoch:.3g}", number) for epoch, number in sorted(places.items())]
@@ -208,7 +224,7 @@ def _places(state: SweepState, setting: Setting) -> Iterator[RenderableType]:
     folder = str(setting.folder)
     yield Text.assemble("results in ", (folder, "bold"), ": trials.parquet, evaluations.parquet, ledger.jsonl")
     yield Text()
-    if any(trial.can_go_on for trial in state.trials.values()) or len(state.trials) < state.n_trials:
+    if any(trial.can_go_on for trial in state.trials.values()) or len(state.searched) < state.n_trials:
         is_used_up = state.ended is not None and state.ended.reason.startswith(BUDGET_USED)
         more = " budget.max_usd=MORE" if is_used_up else ""
         yield Text.assemble(("to go on  ", "dim"), f"raysweep resume {quote(folder)}{more}")
