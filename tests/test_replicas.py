@@ -1,13 +1,32 @@
 """Finalists that are trained again with fresh seeds: which, at whose cost, and what a crash or Ctrl-C makes of it."""
 
+import io
+from datetime import UTC, datetime
+
 import pytest
 from inline_runner import Died, InlineRunner
+from rich.console import Console
 
-from raysweep import ledger
+from raysweep import ledger, results
+from raysweep.checking import findings
+from raysweep.clock import RealClock
 from raysweep.config.load import parse
+from raysweep.earlier import read_earlier
 from raysweep.entries import TrialProposed
+from raysweep.errors import ConfigError, Fault, JobFailed
+from raysweep.hosting import attempts
 from raysweep.jobs import Outcome
+from raysweep.planning import plan
+from raysweep.report.from_run import read_run
+from raysweep.report.write import write_report
+from raysweep.steering import stop_trial
 from raysweep.sweep import Options, resume_sweep, run_sweep
+from raysweep.tuning.report import Report
+from raysweep.views.summary import summary
+from raysweep.views.terminal import LinesView
+from raysweep.views.view import Setting
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -104,3 +123,118 @@ def test_ctrl_c_among_the_replicas_ends_their_jobs_and_resume_makes_the_rest(rep
     assert "interrupted by SIGINT" in {one.ended.reason for one in halted.state.replicas}
     assert {Outcome.COMPLETED} == {one.outcome for one in found.state.replicas}
     assert 4 == len(found.state.replicas)
+
+
+def told(folder):
+    """The final block of the terminal, the findings, the page."""
+    console = Console(file=io.StringIO(), width=300)
+    console.print(summary(results.load(folder).state, Setting(folder, 1, lambda _: 2.0, lambda _: ()), 300))
+    written = write_report(read_run(folder), folder, NOW)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    return console.file.getvalue(), written.text.read_text(encoding="utf-8"), page
+
+
+def test_everybody_is_told_how_the_seeds_stand_and_replicas_are_no_trials_of_the_search(repeated, tmp_path):
+    found = run(repeated, tmp_path / "run")
+
+    block, text, page = told(tmp_path / "run")
+    record = read_run(tmp_path / "run")
+
+    winner = found.ruling.winner
+    mean = f"{winner.mean:.3f} ± {winner.spread:.3f}"
+    for words in (block, text, page):
+        assert mean in words
+        assert "the mean over 3 seeds" in words
+    assert f"Over 3 seeds, trial {winner.trial} has val_f1_weighted {mean} on validation." in text
+    assert "## Replicas" in text
+    assert "<h2>Replicas</h2>" in page
+    assert "6 of 6 trials ended" in block
+    assert "6 of 6 trials: 6 completed" in text
+    assert set(range(6)) == set(record.trials["trial"]) == set(record.evaluations["trial"])
+    assert found.best.number == winner.trial == record.trials["trial"].iloc[record.best]
+    assert 3 == len(winner.tested)
+
+
+def test_a_replica_is_named_as_one_while_the_sweep_runs(repeated, tmp_path):
+    seen = io.StringIO()
+
+    def lines(setting):
+        return LinesView(setting, Console(file=seen, width=300), is_quiet=False)
+
+    options = Options(folder=tmp_path / "run", runner=InlineRunner(), make_view=lines)
+    found = run_sweep(parse(repeated, "test"), options)
+
+    one = found.state.replicas[0]
+    assert f"trial {one.number} (trial {one.replica_of} again, seed {one.proposed.seed}) completed" in seen.getvalue()
+    assert f"{one.proposed.key}" in attempts(found.state)
+    assert f"completed, trial {one.replica_of} again" == attempts(found.state)[one.proposed.key]
+
+
+def test_the_default_configuration_is_scored_on_test_and_held_against_the_winner(synthetic, tmp_path):
+    synthetic |= {"final": {"top": 1, "baseline": False}, "early_stopping": {"kind": "none"}}
+    synthetic["space"]["learning_rate"] |= {"low": 1e-7}  # the default in the middle is a poor one
+
+    found = run(synthetic, tmp_path / "run")
+
+    assert 0 == found.state.default != found.best.number
+    assert [("best", found.best.number), ("default", 0)] == [(one.name, one.trial) for one in found.finals]
+    assert [("default", 0)] == [(one.name, one.trial) for one in found.certainty.comparisons]
+    assert found.ruling.to_default is found.certainty.comparisons[0].verdict("f1_weighted") is not None
+    block, text, _ = told(tmp_path / "run")
+    for words in (block, text):
+        assert "trial 0, the default configuration, on the same rows" in words
+    assert "test #0 default" in block
+    assert "final.top=3 final.replicas=2" in text
+
+
+def test_a_finalist_that_fails_with_another_seed_cannot_win(repeated, tmp_path):
+    class Broken(InlineRunner):
+        """Every replica of the best single trial diverges."""
+
+        def _step(self, driver, static, live, trial):
+            state = driver.recorder.state
+            if driver.rules.replicates and trial % 10_000 == state.ranked[0].number:
+                driver.report(trial, Report("job", "here", failure=JobFailed("diverged", Fault.PARAMS)))
+                live.pop(trial)
+            else:
+                super()._step(driver, static, live, trial)
+
+    found = run(repeated, tmp_path / "run", Broken())
+
+    first, second = found.state.ranked[:2]
+    assert (second.number, first.number) == (found.best.number, found.ruling.first)
+    names = {final.trial: final.name for final in found.finals}
+    assert "best" == names[second.number] != names[first.number]
+    assert "but failed with another seed" in told(tmp_path / "run")[1]
+
+
+def test_a_replica_that_waits_is_stopped_by_hand_and_not_made_again(repeated, tmp_path):
+    def interrupt(driver):
+        if driver.rules.replicates and not driver.signal:
+            driver.interrupt("SIGINT")
+
+    halted = run(repeated, tmp_path / "run", InlineRunner(on_step=interrupt))
+    number = halted.state.replicas[0].number
+    with pytest.raises(ConfigError, match=f"there are 0 to 5, and the replicas .*{number}"):
+        stop_trial(tmp_path / "run", 7, RealClock())
+
+    stop_trial(tmp_path / "run", number, RealClock())
+    found = resume(tmp_path / "run")
+
+    outcomes = [found.state.trials[number].outcome, *{one.outcome for one in found.state.replicas[1:]}]
+    assert [Outcome.CANCELLED, Outcome.COMPLETED] == outcomes
+
+
+def test_replicas_are_named_by_check_and_plan(repeated):
+    assert "6 trials, then 4 replicas of the best, " in "".join(findings(parse(repeated, "test")))
+    assert "4 replicas of the best with fresh seeds, part of both sums" in "".join(plan(parse(repeated, "test")))
+    with pytest.raises(ConfigError, match=r"final\.replicas: at most 10000 trials"):
+        parse(repeated | {"trials": 10_001}, "test")
+
+
+def test_replicas_teach_a_later_search_nothing(repeated, tmp_path):
+    found = run(repeated, tmp_path / "run")
+
+    config = parse(repeated | {"warm_start": [{"path": str(found.folder)}]}, "test")
+
+    assert 6 == len(read_earlier(config).runs)

@@ -32,13 +32,18 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
     else:
         yield from _edges(record)
     yield from _matters(record, importance)
-    if record.ruling is None:
-        yield "Repeat the best few with other seeds before you believe their order."
-    elif not record.ruling.winner.replicas and record.sweep:
-        yield (
-            "Repeat the best few with other seeds before you believe their order: "
-            f"raysweep resume {record.sweep.folder} final.top=3 final.replicas=2"
-        )
+    yield _seeds(record)
+
+
+def _seeds(record: Record) -> str:
+    if record.ruling is None or record.sweep is None:
+        return "Repeat the best few with other seeds before you believe their order."
+    again = f"raysweep resume {record.sweep.folder} final.top=3 final.replicas={len(record.ruling.winner.replicas) + 2}"
+    if not record.ruling.winner.replicas:
+        return f"Repeat the best few with other seeds before you believe their order: {again}"
+    if record.ruling.ties:
+        return f"Of those that tie, take the one that is cheapest to run; more seeds may part them: {again}"
+    return "The winner holds with other seeds: a wider search tells more now than further repeats."
 
 
 def _without_winner(record: Record, n_ended: int) -> Iterator[str]:

@@ -159,7 +159,7 @@ class Record:
 
     @property
     def best(self) -> int | None:
-        """The place, among the trials, of the winner; without a ruling of the best completed one, the earlier of two."""
+        """The place of the winner among the trials; without a ruling, of the best completed one, the earlier of two."""
         if not self.is_completed.any():
             return None
         if self.ruling:
