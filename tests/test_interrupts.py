@@ -85,6 +85,27 @@ def test_left_jobs_go_on_at_the_server_and_a_resumed_sweep_takes_them_up(fine_tu
     assert sorted(told) == [(trial, epoch) for trial in range(3) for epoch in (1.0, 2.0, 3.0)]
 
 
+def test_replicas_that_are_left_go_on_while_the_search_is_extended(fine_tuning_server, monkeypatch, synthetic):
+    server = fine_tuning_server("--epoch-s", "0.7")
+    export(monkeypatch, server)
+    again = {"final": {"top": 1, "replicas": 2, "baseline": False}}
+
+    finger = Finger(Evaluated, 2 * 3 + 1)  # the first of a replica
+    left = interrupted(server, synthetic, finger, trials=2, concurrency=2, **LEAVE | again)
+
+    assert [True, True] == [one.is_left for one in left.state.replicas]
+    assert "interrupted by SIGINT; 2 jobs go on at the host" == left.state.ended.reason
+    before = {job["id"] for job in jobs(server)}
+
+    found = resume_sweep(left.folder, ["trials=3"], Options(runner=runner()))
+
+    assert {Outcome.COMPLETED} == {trial.outcome for trial in found.state.trials.values()}
+    assert {"succeeded"} == set(statuses(server).values())
+    assert before < {job["id"] for job in jobs(server)}
+    assert len(found.state.trials) == len(keys(server)) == len(set(keys(server)))
+    assert {1} == set(found.trials.attempts)
+
+
 def test_what_a_left_job_has_made_is_not_pruned(fine_tuning_server, monkeypatch, synthetic):
     server = fine_tuning_server("--epoch-s", "0.5")
     export(monkeypatch, server)
