@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,6 +55,17 @@ VERSION_2 = (
     '"metrics": {"test_mse": 1.5}, "crc": "3849f486"}\n'
 )
 """As it was written before entries had money."""
+VERSION_3 = (
+    '{"entry": "SweepStarted", "at": "2026-01-01T00:00:00+00:00", "sweep_id": "abcd1234", "name": "reviews", '
+    '"metric": "val_mse", "mode": "min", "trials": 2, "data_fingerprint": "ffffffffffffffff", '
+    '"raysweep_version": "0.1.0", "schema_version": 3, "concurrency": 1, "folder": null, "settings": {}, '
+    '"metrics": {}, "earlier": "", "max_usd": 3.0, "crc": "29fd4f55"}\n'
+    '{"entry": "TrialProposed", "at": "2026-01-01T00:00:00+00:00", "trial": 0, "attempt": 1, '
+    '"key": "abcd1234-0000-1", "params": {"rank": 8}, "sampled": ["rank"], "reserved_usd": 1.5, "crc": "982068dc"}\n'
+    '{"entry": "TrialEnded", "at": "2026-01-01T00:00:00+00:00", "trial": 0, "outcome": "completed", "reason": "", '
+    '"objective": 0.5, "model": "somewhere", "trained_tokens": 7, "usd": 0.5, "is_settled": true, "crc": "28a6808f"}\n'
+)
+"""As it was written before finalists had replicas."""
 HERE = str(Path(__file__).parent)
 
 
@@ -357,6 +369,27 @@ def test_a_ledger_of_version_2_is_read_and_goes_on(tmp_path):
     assert (0.0, 0.0, ()) == (state.spending.spent, state.spending.reserved, state.owed)
     assert contents(tmp_path).startswith(VERSION_2.encode())
     assert 5 == len(found)
+
+
+def test_a_ledger_of_version_3_is_read_and_goes_on_with_a_replica(tmp_path):
+    put(tmp_path, VERSION_3.encode())
+
+    again = TrialProposed(AT, 10_000, 1, "abcd1234-10000-1", {"rank": 8}, ("rank",), 1.5, seed=7, replica_of=0)
+    write(tmp_path, [again])
+
+    state = fold(ledger.read(tmp_path))
+    assert ([0], [10_000]) == (list(state.searched), [one.number for one in state.replicas])
+    assert (None, None, 0) == (state.default, state.trials[0].proposed.seed, state.best.number)
+    assert contents(tmp_path).startswith(VERSION_3.encode())
+    assert again == list(ledger.read(tmp_path))[-1]
+
+
+def test_the_default_configuration_and_a_replica_come_back_from_a_ledger_as_they_were(tmp_path):
+    params = {"label_words": ("a", "b"), "system": None, "rank": 8}
+    begun = replace(ENTRIES[0], default=params)
+    write(tmp_path, [begun, TrialProposed(AT, 10_001, 1, "k", params, (), seed=7, replica_of=1)])
+
+    assert [begun, TrialProposed(AT, 10_001, 1, "k", params, (), seed=7, replica_of=1)] == list(ledger.read(tmp_path))
 
 
 def test_a_newer_version_is_refused_before_it_is_decoded(tmp_path):

@@ -38,8 +38,10 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
 def _seeds(record: Record) -> str:
     if record.ruling is None or record.sweep is None:
         return "Repeat the best few with other seeds before you believe their order."
-    again = f"raysweep resume {record.sweep.folder} final.top=3 final.replicas={len(record.ruling.winner.replicas) + 2}"
-    if not record.ruling.winner.replicas:
+    n_replicas = len(record.ruling.winner.replicas)
+    top = max(3, sum(one.replicas != () for one in record.ruling.order))
+    again = f"raysweep resume {record.sweep.folder} final.top={top} final.replicas={n_replicas + 2}"
+    if not n_replicas:
         return f"Repeat the best few with other seeds before you believe their order: {again}"
     if record.ruling.ties:
         return f"Of those that tie, take the one that is cheapest to run; more seeds may part them: {again}"
