@@ -12,7 +12,7 @@ from raysweep.checking import findings
 from raysweep.clock import RealClock
 from raysweep.config.load import parse
 from raysweep.earlier import read_earlier
-from raysweep.entries import TrialProposed
+from raysweep.entries import TrialEnded, TrialProposed
 from raysweep.errors import ConfigError, Fault, JobFailed
 from raysweep.hosting import attempts
 from raysweep.jobs import Outcome
@@ -46,6 +46,13 @@ def run(settings, folder, runner=None):
 
 def resume(folder, overrides=(), runner=None):
     return resume_sweep(folder, overrides, Options(runner=runner or InlineRunner()))
+
+
+def die(folder):
+    """What a dead driver leaves: it wrote nothing after its last report."""
+    path = folder / ledger.FILE_NAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"the sweep ended"' not in line))
 
 
 def proposals(folder):
@@ -87,6 +94,18 @@ def test_the_search_is_as_it_would_have_been_without_replicas(repeated, tmp_path
     assert set(found.state.trials) <= set(longer.state.trials)
 
 
+def test_a_replica_is_neither_stopped_early_nor_by_a_target(repeated, tmp_path):
+    repeated |= {"early_stopping": {"kind": "asha", "rungs": [0.5, 1.0], "eta": 2}, "trials": 16}
+    pruned = run(repeated, tmp_path / "pruned")
+    reached = run(repeated | {"early_stopping": {"kind": "none"}, "target": 0.01}, tmp_path / "reached")
+
+    assert Outcome.PRUNED in {one.outcome for one in pruned.state.searched.values()}
+    assert [Outcome.COMPLETED] * 4 == [one.outcome for one in pruned.state.replicas]
+    assert "reached the target" in reached.state.ended.reason
+    n_completed = min(2, len(reached.state.ranked))
+    assert [Outcome.COMPLETED] * 2 * n_completed == [one.outcome for one in reached.state.replicas]
+
+
 @pytest.mark.parametrize("n_more", [1, 3, 9, 14])
 def test_a_driver_that_dies_among_the_replicas_makes_each_once_all_the_same(repeated, tmp_path, n_more):
     undisturbed = run(repeated, tmp_path / "whole")
@@ -99,10 +118,13 @@ def test_a_driver_that_dies_among_the_replicas_makes_each_once_all_the_same(repe
     begun["runner"] = InlineRunner(on_step=die_later)
     with pytest.raises(Died):
         run(repeated, tmp_path / "run", begun["runner"])
+    die(tmp_path / "run")
     found = resume(tmp_path / "run")
 
     keys = [entry.key for entry in proposals(tmp_path / "run")]
+    ends = [entry.trial for entry in ledger.read(tmp_path / "run") if isinstance(entry, TrialEnded)]
     assert len(keys) == len(set(keys))
+    assert len(ends) == len(set(ends)) == 10
     assert [one.ended.objective for one in undisturbed.state.replicas] == [
         one.ended.objective for one in found.state.replicas
     ]
