@@ -203,7 +203,7 @@ class FinalScored:
 
     at: datetime
     name: str
-    """`best`, `finalist`, `default`, `replica`, or a baseline: `majority`, `ridge`, `tfidf`, `zero_shot`, `few_shot`."""
+    """`best`, `finalist`, `default`, `replica`, or a baseline's: `majority`, `tfidf`, `zero_shot`…"""
     trial: int | None
     split: str
     metrics: Mapping[str, float | None]

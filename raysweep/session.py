@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from raysweep import own_metrics, requests
-from raysweep.asking import Plan
 from raysweep.bill_watch import BillWatch
 from raysweep.clock import Clock
 from raysweep.config.identity import digests

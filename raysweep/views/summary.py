@@ -79,7 +79,7 @@ def _best(state: SweepState, best: TrialState, setting: Setting, width: int) -> 
     chosen = f"chosen by {state.goal.metric} ({state.goal.mode}){seeds}{tie_words(ruling)}"
     yield Text(f"Best: trial {best.number}, {chosen}", style="bold green")
     yield from _score_blocks(state, best, width)
-    yield from [Text(problem, style="yellow")] if problem else _sure(state, found)
+    yield from [Text(problem, style="yellow")] if problem else _sure(state, found, setting)
     if ruling:
         yield from _seeds(ruling, state.goal.metric, width)
     if len(state.tested) > 1:
@@ -101,7 +101,7 @@ def _certainty(state: SweepState, best: TrialState, setting: Setting) -> tuple[C
         return None, str(error)
 
 
-def _sure(state: SweepState, found: Certainty | None) -> Iterator[RenderableType]:
+def _sure(state: SweepState, found: Certainty | None, setting: Setting) -> Iterator[RenderableType]:
     for sentence, verdict in sentences(found) if found else ():
         yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
     for leak in leaking.find(setting.folder):
