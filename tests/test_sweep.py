@@ -50,12 +50,22 @@ def test_a_sweep_leaves_everything_that_it_promises(cluster, synthetic):
     assert 4 == len(again.trials)
     assert set(again.trials.outcome) <= {"completed", "pruned"}
     assert again.best is not None
-    assert {"best", "majority", "ridge", "tfidf"} == {final.name for final in again.finals}
+    assert {"best", "majority", "ridge", "tfidf"} == {final.name for final in again.finals} - {"default"}
     assert {"config.yaml", "ledger.jsonl", "trials.parquet", "evaluations.parquet", "tensorboard", "jobs"} <= {
         path.name for path in folder.iterdir()
     }
     assert synthetic["name"] == yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["name"]
     assert "all trials have ended" == again.state.ended.reason
+
+
+def test_the_best_are_trained_again_after_the_search_through_ray_too(cluster, synthetic):
+    synthetic |= {"final": {"top": 2, "replicas": 1, "baseline": False}, "early_stopping": {"kind": "none"}}
+
+    found = run_sweep(parse(synthetic, "test"))
+
+    assert [Outcome.COMPLETED] * 2 == [one.outcome for one in found.state.replicas]
+    assert 4 == len(found.state.searched)
+    assert 2 == found.ruling.winner.n_seeds == len(found.ruling.winner.tested)
 
 
 def test_the_same_seed_gives_the_same_trials(cluster, synthetic):
