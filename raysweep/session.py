@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from raysweep import own_metrics, requests
+from raysweep import own_metrics, ranking, requests
 from raysweep.asking import Plan
 from raysweep.bill_watch import BillWatch
 from raysweep.clock import Clock
@@ -223,7 +223,7 @@ class Session:
             attempt=1,
             params=params,
             seed=random.Random(f"{config.seed}-{suggestion.number}").randrange(MAX_SEED),
-            folder=self.folder / "jobs" / f"trial_{suggestion.number:04d}",
+            folder=ranking.folder_of(self.folder, suggestion.number),
             evaluate_at=evaluation_points(config, pruner, params),
         )
 

@@ -68,7 +68,12 @@ def test_a_finished_job_leaves_adapter_head_and_description(models, tmp_path):
     names = {"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "raysweep_model.json"}
     assert names <= {path.name for path in folder.iterdir()}
     assert json.loads((folder / "adapter_config.json").read_text())["layers_to_transform"] == [2, 3]
-    assert {path.name for path in folder.parent.iterdir()} == {"model", "state.safetensors", "job.lock"}
+    assert {path.name for path in folder.parent.iterdir()} == {
+        "model",
+        "state.safetensors",
+        "validation.npz",
+        "job.lock",
+    }
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from raysweep.report.answers import Answer, answers
 from raysweep.report.importance import Importance, importance
 from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
-from raysweep.views.certainty import gap_sentence, sentences
+from raysweep.views.certainty import gap_sentence, luck_sentence, sentences
 from raysweep.views.words import about, metric, money, tokens
 
 SPLITS: Mapping[str, str] = {"val": "validation", "test": "test"}
@@ -121,6 +121,8 @@ def _sure(record: Record) -> Iterator[str]:
     yield from record.leaks
     if record.certainty:
         yield from (sentence for sentence, _ in sentences(record.certainty))
+    if record.luck:
+        yield luck_sentence(record.luck)
     if record.gap:
         yield gap_sentence(record.gap)
     yield from record.untuned
@@ -129,7 +131,7 @@ def _sure(record: Record) -> Iterator[str]:
     if record.best is None:
         return
     yield from _lead(record)
-    if not finals and not record.certainty:
+    if not finals and not record.certainty and not record.luck:
         yield (
             "No rows that ranked no trial have scored the winner: the best of many looks better than it is, "
             "and how much better is not known here."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from raysweep.certainty import Comparison
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
+from raysweep.report.honest import NOTE, TITLE, honest_table
 from raysweep.report.table import ranked, short_columns
 from raysweep.views.certainty import signed
 from raysweep.views.words import metric
@@ -37,6 +38,9 @@ def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
     head, rows = certainty_table(findings)
     if rows:
         yield from ("", "## The winner on the test split", "", *_table(head, rows))
+    head, rows = honest_table(record)
+    if rows:
+        yield from ("", f"## {TITLE}", "", *_table(head, rows), "", NOTE)
     yield from ("", f"## {record.goal.metric} in numbers", "")
     yield from _table(["", *findings.statistics[0].cells], [_row(one.of, one.cells) for one in findings.statistics])
     yield from ("", f"Failed trials: {threshold_words(findings)}.")

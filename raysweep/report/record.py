@@ -11,6 +11,7 @@ from raysweep.certainty import Certainty
 from raysweep.frames import PARAMS_PREFIX
 from raysweep.gap import Gap
 from raysweep.goal import Goal
+from raysweep.luck import Luck
 from raysweep.scoring import Answers
 from raysweep.scoring.answers import Floats
 
@@ -110,6 +111,8 @@ class Record:
     """How sure the winner is, where its predictions of the test rows were kept."""
     gap: Gap | None = None
     """How much better the winner looked on validation, where that is known."""
+    luck: Luck | None = None
+    """What being chosen has given its score on validation, where that is known."""
     predictions: Predicted | None = None
     """The winner's."""
     stopping_metric: str = ""

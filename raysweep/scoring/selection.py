@@ -21,7 +21,7 @@ from raysweep.task import Task
 N_PARTS = 3
 """With two parts the choice is among half the rows, and picks worse models than all rows would; with more parts the
 answer depends more on chance. docs/decisions/0012 has the figures."""
-N_DEALS = 50
+N_DEALS = 25
 N_RESAMPLES = 2_000
 
 
@@ -31,16 +31,17 @@ class Chosen:
 
     place: int
     """Its place among the models; the earlier one's where two are equal."""
-    raw: float
-    """Its score on the rows that chose it."""
+    raw: Interval
+    """Its score on the rows that chose it, with the interval of a model that nobody chose."""
     corrected: Interval
-    """Without what being chosen has given it, and where the score on all possible rows may lie."""
+    """Without what being chosen has given it, and where its score on all possible rows may lie: the worse end moves
+    with the value, the better end stays, for being chosen may have given this one nothing."""
 
 
 def chosen(task: Task, models: Sequence[Answers], goal: Goal, *, seed: int = 0) -> Chosen | None:
     """The best of the models by the goal's metric, named without a split, and what its score is worth.
 
-    The interval is as wide as that of one model that nobody chose. None where the metric is not made from examples, or
+    None where the metric is not made from examples, or
     not from these; raises ValueError where the models did not answer the same examples.
     """
     if not all(np.array_equal(models[0].right, one.right) for one in models):
@@ -56,7 +57,7 @@ def chosen(task: Task, models: Sequence[Answers], goal: Goal, *, seed: int = 0) 
     value = _unchosen(task, models, goal, np.random.default_rng(seed)) if len(models) > 1 else own.value
     value = max(value, own.value, key=goal.loss)  # being chosen never harms
     shift = value - own.value
-    return Chosen(place, own.value, Interval(value, own.low + shift, own.high + shift, own.level))
+    return Chosen(place, own, Interval(value, own.low + min(shift, 0.0), own.high + max(shift, 0.0), own.level))
 
 
 def values_of(task: Task, models: Sequence[Answers], metric: str) -> Floats:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from raysweep.baseline import WORDS
 from raysweep.certainty import Certainty, Comparison, Verdict
 from raysweep.gap import Gap
+from raysweep.luck import Luck
 from raysweep.scoring import doc_of
 from raysweep.scoring.intervals import Interval
 from raysweep.views.words import metric
@@ -24,6 +25,17 @@ def sentences(found: Certainty) -> Iterator[tuple[str, Verdict | None]]:
             yield f"{_judgement(one, verdict)} on the same rows: {_difference(one, judged_by)}.{chosen}", verdict
 
 
+def luck_sentence(luck: Luck) -> str:
+    """What the winner's score on validation is worth."""
+    name = luck.metric
+    return (
+        f"On validation it scored {metric(name, luck.raw.value)}, the best of {luck.n_trials} completed trials on the "
+        f"same {luck.n_rows} rows. Being the best of them made it look {metric('', luck.value)} better than it is: on "
+        f"rows that chose nothing it would score about {metric(name, luck.corrected.value)} "
+        f"({between(luck.corrected, name)})."
+    )
+
+
 def gap_sentence(gap: Gap) -> str:
     """How much better the winner looked where it was chosen, and what would explain that."""
     way = "better" if gap.value >= 0 else "worse"
@@ -31,7 +43,8 @@ def gap_sentence(gap: Gap) -> str:
     rows = f"the luck of the rows gives up to {metric('', gap.margin)} either way (95 %)"
     chosen = ""
     if gap.n_trials > 1:
-        chosen = f", and choosing the best of {gap.n_trials} completed trials at most {metric('', gap.by_selection)}"
+        most = "" if gap.luck else "at most "
+        chosen = f", and choosing the best of {gap.n_trials} completed trials {most}{metric('', gap.by_selection)}"
     explained = "" if gap.is_explained else ". That does not explain it: the splits differ in more than luck"
     return f"{looked}; {rows}{chosen}{explained}."
 
