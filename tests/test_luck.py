@@ -1,7 +1,10 @@
 """What being chosen has given the winner, from what completed trials said of the validation rows."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
+from report_toys import write_ledger
 from scripted_sweep import ended, evaluated, proposed, started
 from test_selection import STARS, raters
 
@@ -10,6 +13,9 @@ from raysweep.certainty import Certainty
 from raysweep.gap import gap_of
 from raysweep.jobs import Outcome
 from raysweep.luck import luck_of
+from raysweep.report.from_run import read_run
+from raysweep.report.write import write_report
+from raysweep.results import load
 from raysweep.scoring.intervals import Interval
 from raysweep.scoring.selection import values_of
 from raysweep.state import fold
@@ -66,7 +72,7 @@ def test_the_winner_is_told_what_being_chosen_gave_it(folder):
     assert luck.raw.value == pytest.approx(SCORES.max())
     assert 0 < luck.value == pytest.approx(luck.raw.value - luck.corrected.value)
     sentence = luck_sentence(luck)
-    assert f"the best of {N_TRIALS} completed trials on the same 300 rows" in sentence
+    assert f"Trial {BEST} scored {luck.raw.value:.3f} on validation, the best of {N_TRIALS} completed" in sentence
     assert f"look {luck.value:.3f} better than it is" in sentence
     assert f"about {luck.corrected.value:.3f} (95 % interval {luck.corrected.low:.3f}" in sentence
 
@@ -96,6 +102,21 @@ def test_nothing_is_told_where_answers_are_not_those_that_ranked_the_trials(fold
         scores[3] -= 0.01
 
     assert luck_of(state(scores), folder) is None
+
+
+def test_findings_without_a_test_split_say_what_the_score_is_worth(folder):
+    entries = [started(N_TRIALS), *(entry for number, one in enumerate(SCORES) for entry in trial(number, float(one)))]
+    write_ledger(folder, entries)
+
+    write_report(read_run(folder), folder, datetime(2026, 1, 1, tzinfo=UTC))
+
+    luck = load(folder).luck
+    text, page = ((folder / name).read_text(encoding="utf-8") for name in ("findings.md", "report.html"))
+    for made in (text, page):
+        assert luck_sentence(luck) in made
+        assert "From validation to test" in made
+        assert "the best of many looks better than it is" not in made
+    assert f"| validation without that | {luck.corrected.value:.3f} | {luck.corrected.low:.3f} to" in text
 
 
 def test_a_single_trial_was_not_chosen_from_any(folder):

@@ -29,9 +29,9 @@ def luck_sentence(luck: Luck) -> str:
     """What the winner's score on validation is worth."""
     name = luck.metric
     return (
-        f"On validation it scored {metric(name, luck.raw.value)}, the best of {luck.n_trials} completed trials on the "
-        f"same {luck.n_rows} rows. Being the best of them made it look {metric('', luck.value)} better than it is: on "
-        f"rows that chose nothing it would score about {metric(name, luck.corrected.value)} "
+        f"Trial {luck.trial} scored {metric(name, luck.raw.value)} on validation, the best of {luck.n_trials} completed "
+        f"trials on the same {luck.n_rows} rows. Being the best of them made it look {metric('', luck.value)} better than "
+        f"it is: on rows that chose nothing it would score about {metric(name, luck.corrected.value)} "
         f"({between(luck.corrected, name)})."
     )
 
