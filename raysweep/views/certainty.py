@@ -29,10 +29,10 @@ def luck_sentence(luck: Luck) -> str:
     """What the winner's score on validation is worth."""
     name = luck.metric
     return (
-        f"Trial {luck.trial} scored {metric(name, luck.raw.value)} on validation, the best of {luck.n_trials} completed "
-        f"trials on the same {luck.n_rows} rows. Being the best of them made it look {metric('', luck.value)} better than "
-        f"it is: on rows that chose nothing it would score about {metric(name, luck.corrected.value)} "
-        f"({between(luck.corrected, name)})."
+        f"Trial {luck.trial} scored {metric(name, luck.raw.value)} on validation, the best of {luck.n_trials} "
+        f"completed trials on the same {luck.n_rows} rows. Being the best of them made it look "
+        f"{metric('', luck.value)} better than it is: on rows that chose nothing it would score about "
+        f"{metric(name, luck.corrected.value)} ({between(luck.corrected, name)})."
     )
 
 
