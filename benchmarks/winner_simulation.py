@@ -90,14 +90,16 @@ class Ratings:
     task = Task(TaskKind.RATING, ("1", "2", "3", "4", "5"), (1.0, 2.0, 3.0, 4.0, 5.0))
     shares = (0.1, 0.1, 0.15, 0.3, 0.35)
     row_noise, width = 0.5, 0.7
-    n_all = 400_000
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Sequence[str], n_all: int = 400_000) -> None:
         """Scores each noise of a grid on so many rows that the score is known to a tenth of a point."""
-        self.grid = np.linspace(0.4, 2.2, 37)
-        rng = np.random.default_rng(99)
-        self.all = [self.answers(np.array([one]), self.n_all, 0.0, rng)[0] for one in self.grid]
-        self.known: dict[str, Floats] = {}
+        self.grid, rng = np.linspace(0.4, 2.2, 37), np.random.default_rng(99)
+        known: dict[str, list[float]] = {name: [] for name in metrics}
+        for noise in self.grid:
+            said = self.answers(np.array([noise]), n_all, 0.0, rng)
+            for name, values in known.items():
+                values.append(float(values_of(self.task, said, name)[0]))
+        self.known = {name: np.polyval(np.polyfit(self.grid, one, 6), self.grid) for name, one in known.items()}
 
     def models(self, spread: str, rng: np.random.Generator) -> Floats:
         if spread == "equal":
@@ -117,9 +119,6 @@ class Ratings:
         return [Answers(right, likely, len(values), values, table, expected) for table, likely, expected in said]
 
     def truth(self, model: float, metric: str) -> float:
-        if metric not in self.known:
-            measured = values_of(self.task, self.all, metric)
-            self.known[metric] = np.polyval(np.polyfit(self.grid, measured, 6), self.grid)
         return float(np.interp(model, self.grid, self.known[metric]))
 
 
@@ -208,9 +207,9 @@ def main() -> None:
     parser.add_argument("--rhos", type=float, nargs="+", default=(0.0, 0.5), help="share of the luck that is common")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    world: World = Coins() if options.model == "coins" else Ratings()
     of_ratings = (Goal("f1_weighted", "max"), Goal("mse_expected", "min"))
     goals = (Goal("accuracy", "max"),) if options.model == "coins" else of_ratings
+    world: World = Coins() if options.model == "coins" else Ratings([goal.metric for goal in goals])
     sizes = options.sizes or ((200, 500, 1000, 2000) if options.model == "coins" else (500,))
     print(f"{options.sweeps} sweeps a regime, {N_TRIALS} trials, {N_TEST} test rows")
     print(

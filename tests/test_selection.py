@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from winner_simulation import Coins, Regime, sweep
+from winner_simulation import Coins, Ratings, Regime, sweep
 
 from raysweep.goal import Goal
 from raysweep.scoring import Answers
 from raysweep.scoring.selection import chosen, values_of
 from raysweep.task import Task, TaskKind
 
-N_SWEEPS = 200
 STARS = Task(TaskKind.RATING, ("1", "2", "3"), (1.0, 2.0, 3.0))
 ACCURACY = Goal("accuracy", "max")
 ERROR = Goal("mse_expected", "min")
@@ -34,21 +33,32 @@ def raters(noises, n=300, seed=0):
     return [rater(right, noise, dice) for noise in noises]
 
 
+def check(told, least_raw):
+    """That a winner looks too good by so many points, that its corrected score does not, and that intervals hold."""
+    raw, corrected = (100 * np.array(one) for one in ([one.raw for one in told], [one.corrected for one in told]))
+    assert abs(raw.mean()) > least_raw
+    assert abs(corrected.mean()) < 0.5 + 3 * corrected.std() / math.sqrt(len(told))
+    least = 0.93 - 3 * math.sqrt(0.95 * 0.05 / len(told))
+    for name in ("has_corrected", "has_test", "has_difference", "is_explained"):
+        assert least < np.mean([getattr(one, name) for one in told]), name
+    assert np.mean([one.has_raw for one in told]) < 0.9
+
+
 @pytest.mark.parametrize(
     ("regime", "least_raw"), [(Regime("equal", 200, 0.0), 6.0), (Regime("plateau", 200, 0.5), 2.0)]
 )
 def test_the_winners_score_is_corrected_to_what_it_is_and_intervals_hold_the_truth(regime, least_raw):
     dice = np.random.default_rng(1)
 
-    told = [sweep(Coins(), regime, ACCURACY, dice) for _ in range(N_SWEEPS)]
+    check([sweep(Coins(), regime, ACCURACY, dice) for _ in range(200)], least_raw)
 
-    raw, corrected = (100 * np.array(one) for one in ([one.raw for one in told], [one.corrected for one in told]))
-    assert raw.mean() > least_raw
-    assert abs(corrected.mean()) < 0.5 + 3 * corrected.std() / math.sqrt(N_SWEEPS)
-    least = 0.93 - 3 * math.sqrt(0.95 * 0.05 / N_SWEEPS)
-    for name in ("has_corrected", "has_test", "has_difference", "is_explained"):
-        assert least < np.mean([getattr(one, name) for one in told]), name
-    assert np.mean([one.has_raw for one in told]) < 0.9
+
+def test_f1_and_errors_of_ratings_are_corrected_alike():
+    goals = [Goal("f1_weighted", "max"), ERROR]
+    world, dice = Ratings([goal.metric for goal in goals], n_all=50_000), np.random.default_rng(1)
+
+    for goal in goals:
+        check([sweep(world, Regime("plateau", 300, 0.0), goal, dice) for _ in range(40)], 2.0)
 
 
 def test_a_model_that_all_rows_prefer_owes_nothing_to_being_chosen():
