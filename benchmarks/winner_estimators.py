@@ -69,7 +69,8 @@ def shrunk(scores: Floats, own: Floats) -> float:
 def deconvolved(scores: Floats, own: Floats) -> float:
     """The winner's mean under the prior that makes all scores most likely (Kiefer and Wolfowitz 1956)."""
     grid = np.linspace(scores.min(), scores.max(), 120)
-    likely = np.exp(-0.5 * (scores[:, None] - grid) ** 2 / own[:, None])
+    distances = (scores[:, None] - grid) ** 2 / own[:, None]
+    likely = np.exp(-0.5 * (distances - distances.min(axis=1, keepdims=True)))
     prior = np.full(grid.size, 1 / grid.size)
     for _ in range(200):
         belongs = likely * prior

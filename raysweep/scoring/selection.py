@@ -41,8 +41,8 @@ class Chosen:
 def chosen(task: Task, models: Sequence[Answers], goal: Goal, *, seed: int = 0) -> Chosen | None:
     """The best of the models by the goal's metric, named without a split, and what its score is worth.
 
-    None where the metric is not made from examples, or
-    not from these; raises ValueError where the models did not answer the same examples.
+    None where the metric is not made from examples, or not from these. Raises ValueError where the models did not
+    answer the same examples.
     """
     if not all(np.array_equal(models[0].right, one.right) for one in models):
         raise ValueError("the best of several needs all models' answers to the same examples")
@@ -55,6 +55,8 @@ def chosen(task: Task, models: Sequence[Answers], goal: Goal, *, seed: int = 0) 
     if own is None:
         return None
     value = _unchosen(task, models, goal, np.random.default_rng(seed)) if len(models) > 1 else own.value
+    if np.isnan(value):
+        return None
     value = max(value, own.value, key=goal.loss)  # being chosen never harms
     shift = value - own.value
     return Chosen(place, own, Interval(value, own.low + min(shift, 0.0), own.high + max(shift, 0.0), own.level))
