@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # pip compiles what it installs, so that Ray's many processes start from byte code.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: setup tune test test-slow check format bench bench-search bench-wire chaos ray-contract lock clean
+.PHONY: setup tune test test-slow check format bench bench-search bench-winner bench-wire chaos ray-contract lock clean
 
 setup: $(VENV)/.assets
 
@@ -57,6 +57,11 @@ chaos: setup
 # What early stopping and the search are worth, on recorded learning curves.
 bench-search: setup
 	$(BIN)/python benchmarks/replay.py
+
+# How good the winner is said to be, and how good it is, by simulation.
+bench-winner: setup
+	$(BIN)/python benchmarks/winner_simulation.py
+	$(BIN)/python benchmarks/winner_simulation.py --model ratings
 
 # Remote fine-tunes against a local server: a trial's memory, from a decision to the cancel, requests a job-hour.
 bench-wire: setup

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from raysweep import ranking
 from raysweep.asking import Plan
 from raysweep.clock import Clock
 from raysweep.config import HyperoptSearch, OptunaSearch
@@ -82,7 +83,7 @@ class Drivers:
             attempt=1,
             params=suggestion.params,
             seed=random.Random(f"{config.seed}-{number}").randrange(MAX_SEED),
-            folder=self.folder / "jobs" / f"trial_{number:04d}",
+            folder=ranking.folder_of(self.folder, number),
             evaluate_at=evaluation_points(config, self.ready.make_pruner(), suggestion.params),
         )
 

@@ -1,7 +1,7 @@
 """What was said of each row of a split that ranked no trial, kept in the sweep's folder as Parquet."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +81,7 @@ def find(folder: Path, place: Place) -> Kept | None:
         table = parquet.read_table(path)
         told = table.schema.metadata
         return Kept(
-            _task(json.loads(told[TASK_KEY.encode()])),
+            task_from_json(json.loads(told[TASK_KEY.encode()])),
             tuple(table.column("label").to_pylist()),
             tuple(map(_prediction, table.select(["probabilities", "value", "text"]).to_pylist())),
             int(told[N_VALIDATION_KEY.encode()]),
@@ -113,13 +113,20 @@ def _table(kept: Kept) -> "pa.Table":
         "value": [one.value for one in kept.predictions],
         "text": [one.text for one in kept.predictions],
     }
-    task = {"kind": kept.task.kind.value, "labels": kept.task.labels, "values": kept.task.values}
     fields = [pa.field(name, one, metadata={"description": HELP[name]}) for name, one in types.items()]
-    schema = pa.schema(fields, metadata={TASK_KEY: json.dumps(task), N_VALIDATION_KEY: str(kept.n_validation)})
+    schema = pa.schema(
+        fields, metadata={TASK_KEY: json.dumps(task_in_json(kept.task)), N_VALIDATION_KEY: str(kept.n_validation)}
+    )
     return pa.table({name: pa.array(columns[name], types[name]) for name in types}, schema=schema)
 
 
-def _task(told: dict[str, object]) -> Task:
+def task_in_json(task: Task) -> dict[str, object]:
+    """A task as JSON has it, without metrics of the user's own."""
+    return {"kind": task.kind.value, "labels": task.labels, "values": task.values}
+
+
+def task_from_json(told: Mapping[str, object]) -> Task:
+    """The task that `task_in_json` put so; raises KeyError, TypeError or ValueError for anything else."""
     labels, values = told["labels"], told["values"]
     if not isinstance(labels, list) or not isinstance(values, list):
         raise TypeError("its task has no labels")

@@ -13,6 +13,7 @@ from raysweep.certainty import find as find_certainty
 from raysweep.errors import DiskError
 from raysweep.frames import evaluations_table, trials_table
 from raysweep.gap import Gap, gap_of
+from raysweep.luck import Luck, luck_of
 from raysweep.predictions import Kept, Place
 from raysweep.predictions import find as find_predictions
 from raysweep.state import SweepState, TrialState, fold
@@ -88,7 +89,12 @@ class Results:
 
         None where nobody knows. Raises as `certainty` does.
         """
-        return gap_of(self.state, self.certainty)
+        return gap_of(self.state, self.certainty, self.luck)
+
+    @property
+    def luck(self) -> Luck | None:
+        """What being chosen has given the best trial's score on validation; None where that cannot be told."""
+        return luck_of(self.state, self.folder)
 
 
 def load(folder: str | Path) -> Results:

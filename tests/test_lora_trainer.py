@@ -10,10 +10,11 @@ import torch
 from engine_toys import LABEL_WORDS, PARAMS, TASK, refs, run_to_end, save_toy_model, spec, splits, trainer
 from snippet_plain_loading import load
 
-from raysweep import assets
+from raysweep import assets, ranking
 from raysweep.engine.params import param_docs
 from raysweep.engine.quiet import quietly
 from raysweep.errors import AssetError, ConfigError, Fault, JobFailed
+from raysweep.scoring.selection import values_of
 from raysweep.task import Task, TaskKind
 
 
@@ -62,13 +63,21 @@ def test_a_regression_head_answers_in_the_tasks_own_numbers(models, tmp_path):
 
 
 def test_a_finished_job_leaves_adapter_head_and_description(models, tmp_path):
-    _, end = run_to_end(trainer(models["encoder"], tmp_path).submit(spec(tmp_path / "job", (0.5,)), refs()))
+    made, end = run_to_end(trainer(models["encoder"], tmp_path).submit(spec(tmp_path / "job", (0.5, 1.0)), refs()))
 
     folder = Path(end.model)
+    task, answers = ranking.find(folder.parent)
+    assert made[-1].metrics["val_accuracy"] == values_of(task, [answers], "accuracy")
+    assert values_of(task, [answers], "log_loss") == pytest.approx(made[-1].metrics["val_log_loss"], abs=1e-5)
     names = {"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "raysweep_model.json"}
     assert names <= {path.name for path in folder.iterdir()}
     assert json.loads((folder / "adapter_config.json").read_text())["layers_to_transform"] == [2, 3]
-    assert {path.name for path in folder.parent.iterdir()} == {"model", "state.safetensors", "job.lock"}
+    assert {path.name for path in folder.parent.iterdir()} == {
+        "model",
+        "state.safetensors",
+        "validation.npz",
+        "job.lock",
+    }
 
 
 @pytest.mark.parametrize(

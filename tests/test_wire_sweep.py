@@ -35,6 +35,8 @@ def test_a_sweep_prunes_at_the_server_and_scores_the_best(fine_tuning_server, mo
     best = results.state.best
     assert best.last.metrics["val_f1_weighted"] == best.ended.objective
     assert {"val_loss", "train_loss", "val_mse", "val_log_loss", "host_label_coverage"} <= best.last.metrics.keys()
+    assert best.ended.objective == pytest.approx(results.luck.raw.value)
+    assert results.luck.n_trials == len(results.state.ranked)
     assert ["best"] == [final.name for final in results.state.finals]
     assert 2 == len(call(server, "/files?purpose=fine-tune")["data"])
 

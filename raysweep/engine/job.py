@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from raysweep import ranking
 from raysweep.clock import Clock
 from raysweep.engine.loop import Plan, Training
 from raysweep.engine.memory import out_of_memory_as_failure
@@ -22,7 +23,7 @@ from raysweep.engine.state import State, load_state, save_state
 from raysweep.errors import Fault, JobFailed
 from raysweep.holding import Hold
 from raysweep.jobs import DataRefs, Evaluation, JobSpec, Progress
-from raysweep.scoring import Prediction, score
+from raysweep.scoring import Prediction, read, score
 
 STATE = "state.safetensors"
 MODEL = "model"
@@ -129,6 +130,9 @@ class LoraJob:
         n_bad = counts.n_bad + 1 if self._is_bad(training.validation_targets(), scores) else 0
         training.counts = replace(counts, n_bad=n_bad)
         evaluation = Evaluation(self._spec.evaluate_at[len(made)], counts.examples, counts.tokens, metrics)
+        if len(made) + 1 == len(self._spec.evaluate_at):
+            task = self._place.task
+            ranking.keep(self._spec.folder, task, read(task, training.validation_targets(), predictions))
         self._save(training, (*made, evaluation))
 
     def _is_bad(self, targets: Sequence[int], scores: Mapping[str, float | None]) -> bool:

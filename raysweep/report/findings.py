@@ -14,7 +14,7 @@ from raysweep.report.importance import Importance, importance
 from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
 from raysweep.views import winner
-from raysweep.views.certainty import gap_sentence, sentences
+from raysweep.views.certainty import gap_sentence, luck_sentence, sentences
 from raysweep.views.winner import tie_words
 from raysweep.views.words import about, metric, money, tokens
 
@@ -128,6 +128,8 @@ def _sure(record: Record) -> Iterator[str]:
         yield from (sentence for sentence, _ in sentences(record.certainty))
     if record.ruling:
         yield from (sentence for sentence, _ in winner.sentences(record.ruling, record.goal.metric))
+    if record.luck:
+        yield luck_sentence(record.luck)
     if record.gap:
         yield gap_sentence(record.gap)
     yield from record.untuned
@@ -137,7 +139,7 @@ def _sure(record: Record) -> Iterator[str]:
         return
     if not (record.ruling and record.ruling.winner.replicas):  # else the seeds say more than this
         yield from _lead(record)
-    if not finals and not record.certainty:
+    if not finals and not record.certainty and not record.luck:
         yield (
             "No rows that ranked no trial have scored the winner: the best of many looks better than it is, "
             "and how much better is not known here."

@@ -46,6 +46,7 @@ def record_of(found: results.Results) -> Record:
         certainty, predictions = found.certainty, _predicted(found.predictions)
     except InputError as error:
         certainty, predictions, notes = None, None, (*notes, str(error))
+    luck = found.luck
     return Record(
         title=started.name,
         goal=found.state.goal,
@@ -57,7 +58,8 @@ def record_of(found: results.Results) -> Record:
         notice=config.rehearsal_words if config else "",
         certainty=certainty,
         ruling=found.state.ruling(certainty),
-        gap=gap_of(found.state, certainty),
+        gap=gap_of(found.state, certainty, luck),
+        luck=luck,
         predictions=predictions,
         stopping_metric=config.stopping_goal.metric if config else "",
         notes=notes,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from raysweep.certainty import Comparison
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
+from raysweep.report.honest import NOTE, TITLE, honest_table
 from raysweep.report.table import ranked, short_columns
 from raysweep.views import winner
 from raysweep.views.certainty import signed
@@ -40,6 +41,9 @@ def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
         yield from ("", "## The winner on the test split", "", *table(head, rows))
     if seeds := winner.rows(record.ruling):
         yield from ("", "## Replicas", "", *table(winner.HEAD, seeds))
+    head, rows = honest_table(record)
+    if rows:
+        yield from ("", f"## {TITLE}", "", *table(head, rows), "", NOTE)
     yield from ("", f"## {record.goal.metric} in numbers", "")
     yield from table(["", *findings.statistics[0].cells], [_row(one.of, one.cells) for one in findings.statistics])
     yield from ("", f"Failed trials: {threshold_words(findings)}.")

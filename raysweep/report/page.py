@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
+from raysweep.report.honest import NOTE, TITLE, honest_table
 from raysweep.report.markdown import answer_rows, certainty_table, number_cell
 from raysweep.report.table import columns, ranked
 from raysweep.views import winner
@@ -117,12 +118,15 @@ def _certainty(findings: Findings) -> Iterator[str]:
         yield f"<h2>The winner on the test split</h2>\n{plain_table(head, rows)}"
         words = "95 % intervals by the bootstrap over rows; a difference is drawn on the same rows for both."
         yield f'<p class="quiet">{words}</p>'
+    head, rows = honest_table(findings.record)
+    if rows:
+        yield f'<h2>{TITLE}</h2>\n{plain_table(head, rows)}<p class="quiet">{escape(NOTE)}</p>'
 
 
 def _replicas(findings: Findings) -> Iterator[str]:
     rows = winner.rows(findings.record.ruling)
     if rows:
-        yield f"<h2>Replicas</h2>\n{_plain_table(winner.HEAD, rows)}"
+        yield f"<h2>Replicas</h2>\n{plain_table(winner.HEAD, rows)}"
         words = (
             f"{findings.record.goal.metric} of the best configurations with other seeds, mean ± standard deviation "
             "over seeds. Validation alone chooses; the test split reports."

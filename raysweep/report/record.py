@@ -11,6 +11,7 @@ from raysweep.certainty import Certainty
 from raysweep.frames import PARAMS_PREFIX
 from raysweep.gap import Gap
 from raysweep.goal import Goal
+from raysweep.luck import Luck
 from raysweep.scoring import Answers
 from raysweep.scoring.answers import Floats
 from raysweep.winner import Ruling
@@ -113,6 +114,8 @@ class Record:
     """Who has won by the winner's rule, and how the seeds stand; None for a table from elsewhere."""
     gap: Gap | None = None
     """How much better the winner looked on validation, where that is known."""
+    luck: Luck | None = None
+    """What being chosen has given its score on validation, where that is known."""
     predictions: Predicted | None = None
     """The winner's."""
     stopping_metric: str = ""

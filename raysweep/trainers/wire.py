@@ -1,17 +1,17 @@
 """Fine-tunes at a host of OpenAI's wire, through a gate; neither the SDK nor torch is loaded in here."""
 
 import logging
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from raysweep import ranking, scoring
 from raysweep.clock import Clock, RealClock
 from raysweep.config import WireTrainer as Settings
 from raysweep.dataset import Splits
 from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, ParamDoc, TokenView
-from raysweep.scoring import Prediction, metrics_of, score
+from raysweep.scoring import Prediction, metrics_of
 from raysweep.space import Params
 from raysweep.task import Example, Task, words_of
 from raysweep.trainers import wire_record
@@ -24,6 +24,7 @@ from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
 from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, tokens_of, uploaded
 from raysweep.trainers.wire_job import WireJob
+from raysweep.trainers.wire_labels import mean_coverage
 from raysweep.trainers.wire_metrics import HOST_METRICS
 from raysweep.trainers.wire_params import check_params, wire_params
 from raysweep.trainers.wire_size import Size
@@ -204,10 +205,10 @@ class WireTrainer:
             return {}
         words = words_of(wire_record.load_model(note).prompt, self._task)
         labels = [example.label for example in examples]
-        made = score(self._task, labels, [reading.prediction for reading in readings], words)
-        coverages = [reading.coverage for reading in readings if reading.coverage is not None]
-        mean = math.fsum(coverages) / len(coverages) if coverages else None
-        return {**{f"val_{name}": value for name, value in made.items()}, COVERAGE: mean}
+        said = [reading.prediction for reading in readings]
+        ranking.keep(Path(note).parent, self._task, scoring.read(self._task, labels, said, words))
+        made = {f"val_{name}": value for name, value in scoring.score(self._task, labels, said, words).items()}
+        return {**made, COVERAGE: mean_coverage(readings)}
 
 
 def _view(job: HostedJob) -> JobView:

@@ -40,6 +40,12 @@ def read(answer: Answer, words: Sequence[str]) -> Reading:
     return Reading(Prediction(tuple(one / total for one in filled), text=answer.text), min(coverage, 1.0))
 
 
+def mean_coverage(readings: Sequence[Reading]) -> float | None:
+    """Of the readings that have one."""
+    coverages = [reading.coverage for reading in readings if reading.coverage is not None]
+    return math.fsum(coverages) / len(coverages) if coverages else None
+
+
 def _shares(tokens: Sequence[Token], labels: Sequence[str], before: str = "") -> Iterator[tuple[int, float]]:
     """Labels' places and probabilities; a token that begins several labels is followed to the next one."""
     written = _plain(before + tokens[0].text)

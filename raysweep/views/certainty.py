@@ -6,6 +6,7 @@ from raysweep.baseline import WORDS
 from raysweep.certainty import Certainty, Comparison, Verdict
 from raysweep.entries import DEFAULT, FINALIST
 from raysweep.gap import Gap
+from raysweep.luck import Luck
 from raysweep.scoring import doc_of
 from raysweep.scoring.intervals import Interval
 from raysweep.views.words import metric
@@ -25,6 +26,17 @@ def sentences(found: Certainty) -> Iterator[tuple[str, Verdict | None]]:
             yield f"{_judgement(one, verdict)} on the same rows: {_difference(one, judged_by)}.{chosen}", verdict
 
 
+def luck_sentence(luck: Luck) -> str:
+    """What the winner's score on validation is worth."""
+    name = luck.metric
+    return (
+        f"Trial {luck.trial} scored {metric(name, luck.raw.value)} on validation, the best of {luck.n_trials} "
+        f"completed trials on the same {luck.n_rows} rows. Being the best of them made it look "
+        f"{metric('', luck.value)} better than it is: on rows that chose nothing it would score about "
+        f"{metric(name, luck.corrected.value)} ({between(luck.corrected, name)})."
+    )
+
+
 def gap_sentence(gap: Gap) -> str:
     """How much better the winner looked where it was chosen, and what would explain that."""
     way = "better" if gap.value >= 0 else "worse"
@@ -32,7 +44,8 @@ def gap_sentence(gap: Gap) -> str:
     rows = f"the luck of the rows gives up to {metric('', gap.margin)} either way (95 %)"
     chosen = ""
     if gap.n_trials > 1:
-        chosen = f", and choosing the best of {gap.n_trials} completed trials at most {metric('', gap.by_selection)}"
+        most = "" if gap.luck else "at most "
+        chosen = f", and choosing the best of {gap.n_trials} completed trials {most}{metric('', gap.by_selection)}"
     explained = "" if gap.is_explained else ". That does not explain it: the splits differ in more than luck"
     return f"{looked}; {rows}{chosen}{explained}."
 

@@ -19,10 +19,11 @@ from raysweep.frames import metric_names
 from raysweep.gap import gap_of
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
+from raysweep.luck import luck_of
 from raysweep.space import Params
 from raysweep.state import SweepState, TrialState
 from raysweep.views import winner
-from raysweep.views.certainty import gap_sentence, sentences
+from raysweep.views.certainty import gap_sentence, luck_sentence, sentences
 from raysweep.views.pace import counts, savings
 from raysweep.views.rows import STYLES, metric_columns, top_rows
 from raysweep.views.tables import Column, blocks
@@ -108,7 +109,10 @@ def _sure(state: SweepState, found: Certainty | None, setting: Setting) -> Itera
         yield Text(leak.sentence, style="" if leak.is_left_out else "yellow")
     for asked in untuned.find(setting.folder).values():
         yield Text(asked.sentence, style="yellow" if asked.reason else "dim")
-    gap = gap_of(state, found)
+    luck = luck_of(state, setting.folder)
+    if luck:
+        yield Text(luck_sentence(luck))
+    gap = gap_of(state, found, luck)
     if gap:
         yield Text(gap_sentence(gap), style="" if gap.is_explained else "yellow")
 
