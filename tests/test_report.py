@@ -143,6 +143,8 @@ def test_a_sweep_becomes_a_page_a_text_and_pictures_by_optunas_names(tmp_path):
         assert title in page
         assert title in text
     assert "on the test split, which ranked no trial: f1_weighted 0.497" in text
+    assert "| the winner | test | 0.497 |" in text.replace("trial 1, ", "")
+    assert "The same rows, side by side" in page
 
 
 def test_the_page_needs_no_network(tmp_path):

@@ -1,6 +1,6 @@
 """What a person wants to know first, in plain words: the winner, how sure, the bill, and what to try next."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Verdict
 from raysweep.report.advice import advice
 from raysweep.report.answers import Answer, answers
+from raysweep.report.final_scores import SPLITS
 from raysweep.report.importance import Importance, importance
 from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
@@ -17,8 +18,6 @@ from raysweep.views import winner
 from raysweep.views.certainty import gap_sentence, luck_sentence, sentences
 from raysweep.views.winner import tie_words
 from raysweep.views.words import about, metric, money, tokens
-
-SPLITS: Mapping[str, str] = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,8 @@ def _sure(record: Record) -> Iterator[str]:
         yield gap_sentence(record.gap)
     yield from record.untuned
     finals = record.sweep.finals if record.sweep else ()
-    yield from _finals(record, finals)
+    if record.certainty is None:  # else the tables say it, with intervals
+        yield from _finals(record, finals)
     if record.best is None:
         return
     if not (record.ruling and record.ruling.winner.replicas):  # else the seeds say more than this
@@ -150,20 +150,12 @@ def _finals(record: Record, finals: tuple[FinalScore, ...]) -> Iterator[str]:
     bare = record.goal.metric.partition("_")[2]
     for final in finals:
         value = final.metrics.get(f"{final.split}_{bare}")
-        if value is None or _is_told(record, final, bare):
+        if value is None:
             continue
         who = _baseline(final.name) if final.trial is None else f"Trial {final.trial}"
         split = SPLITS.get(final.split, final.split)
         unseen = ", which ranked no trial" if final.split == "test" and final.trial is not None else ""
         yield f"{who} on the {split} split{unseen}: {bare} {metric(bare, value)}."
-
-
-def _is_told(record: Record, final: FinalScore, bare: str) -> bool:
-    """Whether it is the winner's, said with its interval already, or a baseline's on rows where none is compared."""
-    found = record.certainty
-    if found is None or bare != found.metric:
-        return False
-    return final.trial == found.trial if final.split == "test" else final.trial is None
 
 
 def _baseline(name: str) -> str:

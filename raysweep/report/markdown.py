@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from raysweep.certainty import Comparison
+from raysweep.report import final_scores
+from raysweep.report.final_scores import final_scores_table
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
 from raysweep.report.honest import NOTE, TITLE, honest_table
@@ -39,6 +41,9 @@ def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
     head, rows = certainty_table(findings)
     if rows:
         yield from ("", "## The winner on the test split", "", *table(head, rows))
+    head, rows = final_scores_table(record)
+    if rows:
+        yield from ("", f"## {final_scores.TITLE}", "", *table(head, rows))
     if seeds := winner.rows(record.ruling):
         yield from ("", "## Replicas", "", *table(winner.HEAD, seeds))
     head, rows = honest_table(record)

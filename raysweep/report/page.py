@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
+from raysweep.report import final_scores
+from raysweep.report.final_scores import final_scores_table
 from raysweep.report.findings import Findings
 from raysweep.report.gallery import Picture, threshold_words
 from raysweep.report.honest import NOTE, TITLE, honest_table
@@ -118,6 +120,9 @@ def _certainty(findings: Findings) -> Iterator[str]:
         yield f"<h2>The winner on the test split</h2>\n{plain_table(head, rows)}"
         words = "95 % intervals by the bootstrap over rows; a difference is drawn on the same rows for both."
         yield f'<p class="quiet">{words}</p>'
+    head, rows = final_scores_table(findings.record)
+    if rows:
+        yield f"<h2>{final_scores.TITLE}</h2>\n{plain_table(head, rows)}"
     head, rows = honest_table(findings.record)
     if rows:
         yield f'<h2>{TITLE}</h2>\n{plain_table(head, rows)}<p class="quiet">{escape(NOTE)}</p>'
