@@ -1,19 +1,22 @@
-"""What the model is to learn: the labels, their order and numbers, and the words of the prompt."""
+"""What the model is to learn: labels with their order and numbers, or free text, and the words of the prompt."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from raysweep.writing import Writing
+
 PLACEHOLDER = "{prompt}"
 """Where a template takes in the row's text."""
 
 
 class TaskKind(StrEnum):
-    """The kinds of task; a rating's labels are ordered and have numbers."""
+    """The kinds of task; a rating's labels are ordered and have numbers, a generation has none: any text is right."""
 
     CLASSIFICATION = "classification"
     RATING = "rating"
+    GENERATION = "generation"
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,30 @@ class OwnMetric:
 
 @dataclass(frozen=True)
 class Task:
-    """A set of labels, in order; for a rating each has a number."""
+    """A set of labels, in order; for a rating each has a number. Or free text, without labels."""
 
     kind: TaskKind
-    labels: tuple[str, ...]
-    """As they stand in the completion column, ascending for a rating."""
+    labels: tuple[str, ...] = ()
+    """As they stand in the completion column, ascending for a rating; empty for a generation."""
     values: tuple[float, ...] = ()
     """One number a label for a rating, ascending; empty for a classification.
 
     Left empty for a rating they are the labels read as numbers, or 0, 1, 2... where a label is none.
     """
+    writing: Writing | None = None
+    """Of a generation, and of it alone: its defaults where it is left out."""
     metrics: tuple[OwnMetric, ...] = field(default=(), repr=False)  # caches are keyed by the rest
     """Made besides the shipped ones."""
 
     def __post_init__(self) -> None:
         """Fill in the values of a rating; raises ValueError for labels or values that make no task."""
+        if self.kind is TaskKind.GENERATION:
+            _check_writing(self)
+            object.__setattr__(self, "writing", self.writing or Writing())
+            return
         _check_labels(self.labels)
+        if self.writing is not None:
+            raise ValueError(f"a {self.kind} has labels to say and writes nothing; make it a generation")
         if self.kind is TaskKind.RATING and not self.values:
             object.__setattr__(self, "values", _default_values(self.labels))
         _check_values(self)
@@ -73,12 +84,12 @@ class Message:
 
 @dataclass(frozen=True)
 class Example:
-    """One row of data: a conversation whose last turn is the assistant's label, without any prompt applied."""
+    """One row of data: a conversation whose last turn is the assistant's, without any prompt applied."""
 
     messages: tuple[Message, ...]
     """Everything before the label: at least one user turn."""
     label: str
-    """The completion, as it stands in the data; one of the task's labels."""
+    """The completion, as it stands in the data: one of the task's labels, or any text for a generation."""
     is_chat: bool = False
     """Whether the row came as chat messages rather than as a prompt column."""
     place: str = field(default="", compare=False, repr=False)  # the row is the same wherever it stands
@@ -114,7 +125,7 @@ class Rendered:
     text: str
     """The same turns as plain text, for models without a chat template."""
     completion: str
-    """The label's word."""
+    """The label's word, or the free text."""
     is_chat: bool
     """Whether the row came as chat messages, so that a chat template applies to it."""
 
@@ -129,7 +140,12 @@ def infer_labels(found: Sequence[str]) -> tuple[str, ...]:
 
 
 def words_of(prompt: Prompt, task: Task) -> tuple[str, ...]:
-    """One word a label, in the task's order; raises ValueError where they do not tell the labels apart."""
+    """One word a label, in the task's order; raises ValueError where they do not tell the labels apart.
+
+    None for a generation, which must not be given any.
+    """
+    if task.writing is not None and prompt.label_words:
+        raise ValueError(f"label_words {list(prompt.label_words)}: a generation has no labels; leave them out")
     words = prompt.label_words or task.labels
     if len(words) != len(task.labels):
         raise ValueError(
@@ -152,7 +168,7 @@ def render(example: Example, prompt: Prompt, task: Task) -> Rendered:
     return Rendered(
         messages=messages,
         text="\n\n".join(message.content for message in messages),
-        completion=words[task.index(example.label)],
+        completion=example.label if task.writing is not None else words[task.index(example.label)],
         is_chat=example.is_chat,
     )
 
@@ -170,6 +186,13 @@ def _with_system(messages: tuple[Message, ...], system: str | None) -> tuple[Mes
         return messages
     others = tuple(message for message in messages if message.role != "system")
     return (Message("system", system), *others) if system else others
+
+
+def _check_writing(task: Task) -> None:
+    if task.labels or task.values:
+        raise ValueError(
+            f"labels {list(task.labels)}: a generation has none, its completions are free text; leave them"
+        )
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from raysweep.scoring.metrics import (
     shipped_scores,
 )
 from raysweep.scoring.own import call_own, own_function, own_scores
+from raysweep.scoring.texts import Texts, read_texts
 
 __all__ = [
     "F1_OF",
@@ -20,12 +21,14 @@ __all__ = [
     "Answers",
     "MetricDoc",
     "Prediction",
+    "Texts",
     "call_own",
     "doc_of",
     "metrics_of",
     "own_function",
     "own_scores",
     "read",
+    "read_texts",
     "score",
     "shipped_metrics",
     "shipped_scores",

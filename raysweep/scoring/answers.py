@@ -26,6 +26,12 @@ class Prediction:
     """The expected rating, where the model answers with a number; else derived from the probabilities."""
     text: str | None = None
     """What it wrote, where it writes."""
+    loss: float | None = None
+    """Of a free text: nats that the right completion costs, all its tokens together; None where nobody says."""
+    n_tokens: int = 0
+    """Of a free text: tokens of the right completion."""
+    grade: float | None = None
+    """Of a free text: what the task's grader says of it."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ cells of the table, however many examples there are; a comparison draws each exa
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from raysweep.scoring.answers import Answers, Floats
 from raysweep.scoring.counts import cells, tally
 from raysweep.scoring.metrics import counted_metrics, weighed_metrics
+from raysweep.scoring.texts import OF_TEXTS, Texts, in_common
 from raysweep.task import Task
 
 LEVEL = 0.95
@@ -21,6 +23,8 @@ N_RESAMPLES_BY_EXAMPLE = 2_000
 """For metrics that need every example: the ends of the interval are then known to about a thirtieth of its width."""
 CHUNK = 2_000_000
 """Weights at once: 16 MB."""
+
+M = TypeVar("M", Answers, Texts)
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,11 @@ class Bootstrap:
         return self.metrics is None or name in self.metrics
 
 
-def intervals(task: Task, answers: Answers, bootstrap: Bootstrap | None = None) -> dict[str, Interval]:
+def intervals(task: Task, answers: Answers | Texts, bootstrap: Bootstrap | None = None) -> dict[str, Interval]:
     """Of every metric that ships for the task; those that are undefined on these examples are left out."""
     drawn, rng = bootstrap or Bootstrap(), _rng(bootstrap)
+    if isinstance(answers, Texts):
+        return _defined(_by_example([answers], OF_TEXTS, drawn, rng))
     table = tally(answers)
     resampled = rng.multinomial(answers.n, table.ravel() / answers.n, drawn.n_resamples).reshape(-1, *table.shape)
     made = {
@@ -65,17 +71,21 @@ def intervals(task: Task, answers: Answers, bootstrap: Bootstrap | None = None) 
         if drawn.takes(name)
     }
     made |= _by_example([answers], weighed_metrics(answers), drawn, rng)
-    return {name: interval for name, interval in made.items() if interval}
+    return _defined(made)
 
 
-def differences(task: Task, first: Answers, second: Answers, bootstrap: Bootstrap | None = None) -> dict[str, Interval]:
+def differences(
+    task: Task, first: Answers | Texts, second: Answers | Texts, bootstrap: Bootstrap | None = None
+) -> dict[str, Interval]:
     """Of the first less the second, on the same examples, for every metric that both can give.
 
     Raises ValueError where the examples are not the same.
     """
-    if not np.array_equal(first.right, second.right):
-        raise ValueError("a paired comparison needs two models' answers to the same examples")
     drawn, rng = bootstrap or Bootstrap(), _rng(bootstrap)
+    if isinstance(first, Texts) and isinstance(second, Texts):
+        return _defined(_by_example([*in_common(first, second)], OF_TEXTS, drawn, rng))
+    if isinstance(first, Texts) or isinstance(second, Texts) or not np.array_equal(first.right, second.right):
+        raise ValueError("a paired comparison needs two models' answers to the same examples")
     columns = first.n_labels + 1
     both = cells(first) * columns + cells(second) % columns  # right label, first's answer, second's answer
     shape = (first.n_labels, columns, columns)
@@ -93,12 +103,16 @@ def differences(task: Task, first: Answers, second: Answers, bootstrap: Bootstra
     }
     common = {name: metric for name, metric in weighed_metrics(first).items() if name in weighed_metrics(second)}
     made |= _by_example([first, second], common, drawn, rng)
+    return _defined(made)
+
+
+def _defined(made: Mapping[str, Interval | None]) -> dict[str, Interval]:
     return {name: interval for name, interval in made.items() if interval}
 
 
 def _by_example(
-    models: list[Answers],
-    metrics: Mapping[str, Callable[[Answers, Floats], Floats]],
+    models: list[M],
+    metrics: Mapping[str, Callable[[M, Floats], Floats]],
     drawn: Bootstrap,
     rng: np.random.Generator,
 ) -> dict[str, Interval | None]:
@@ -115,7 +129,7 @@ def _by_example(
     return {name: _interval(values[name][0], np.concatenate(parts[name]), drawn) for name in metrics}
 
 
-def _difference(metric: Callable[[Answers, Floats], Floats], models: list[Answers], weights: Floats) -> Floats:
+def _difference(metric: Callable[[M, Floats], Floats], models: list[M], weights: Floats) -> Floats:
     first, *others = (metric(model, weights) for model in models)
     return first - others[0] if others else first
 

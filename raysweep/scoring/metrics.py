@@ -11,10 +11,13 @@ import numpy as np
 from raysweep.scoring import counts, weighing
 from raysweep.scoring.answers import Answers, Prediction, read
 from raysweep.scoring.own import own_scores
+from raysweep.scoring.texts import read_texts, text_scores
 from raysweep.task import Task
 
 F1_OF = "f1_of_"
 """Before a label: that label's F1."""
+GRADE = "grade"
+"""Made where the task has a grader."""
 MOST_LABELS = 20
 """A task with more has no metric for each of them."""
 
@@ -29,6 +32,8 @@ class MetricDoc:
     """None for a model that gives only a value or a text."""
     rating_only: bool = False
     """Made only where labels have an order and numbers."""
+    text_only: bool = False
+    """Made only of free texts."""
 
 
 def _of_probabilities(direction: Literal["max", "min"], words: str) -> MetricDoc:
@@ -37,6 +42,10 @@ def _of_probabilities(direction: Literal["max", "min"], words: str) -> MetricDoc
 
 def _of_ratings(direction: Literal["max", "min"], words: str) -> MetricDoc:
     return MetricDoc(direction, words, rating_only=True)
+
+
+def _of_texts(direction: Literal["max", "min"], words: str) -> MetricDoc:
+    return MetricDoc(direction, words, text_only=True)
 
 
 METRICS: Mapping[str, MetricDoc] = MappingProxyType(
@@ -65,6 +74,11 @@ METRICS: Mapping[str, MetricDoc] = MappingProxyType(
         "spearman_expected": _of_ratings("max", "Correlation of ranks of the expected and the right rating."),
         "n_predicted_labels": MetricDoc("max", "How many different labels were predicted at all; 1 is a collapse."),
         "coverage": MetricDoc("max", "Share of rows whose answer could be read as one of the labels."),
+        "exact_match": _of_texts("max", "Share of texts that are right but for case, punctuation and articles."),
+        "token_f1": _of_texts("max", "F1 of the words that the text written and the right one share, averaged."),
+        "loss": _of_texts("min", "Mean negative log-likelihood of the right completion, per token."),
+        "perplexity": _of_texts("min", "e to the power of the loss."),
+        "grade": _of_texts("max", "Mean grade of the texts, by the task's own grader."),
     }
 )
 """Every metric with a name of its own, without the split's prefix; F1 of each label besides, and a task's own."""
@@ -79,7 +93,11 @@ def doc_of(name: str) -> MetricDoc | None:
 
 def shipped_metrics(task: Task) -> tuple[str, ...]:
     """The names that ship for such a task."""
-    named = tuple(name for name, doc in METRICS.items() if task.is_ordered or not doc.rating_only)
+    if task.writing is not None:
+        is_graded = task.writing.grader is not None
+        return tuple(name for name, doc in METRICS.items() if doc.text_only and (is_graded or name != GRADE))
+    of_labels = {name: doc for name, doc in METRICS.items() if not doc.text_only}
+    named = tuple(name for name, doc in of_labels.items() if task.is_ordered or not doc.rating_only)
     each = tuple(f"{F1_OF}{label}" for label in task.labels) if len(task.labels) <= MOST_LABELS else ()
     return named + each
 
@@ -94,11 +112,15 @@ def score(
 ) -> dict[str, float | None]:
     """Every metric of the task, by name; None where the predictions cannot give it.
 
-    `labels` are the right ones, as strings or as indices; `words` are what a writing model was taught to say for
-    each label (none: the labels). An answer that no label can be read from counts as wrong, and as the label
+    `labels` are the right ones, as strings or as indices, or the right free texts; `words` are what a model was taught
+    to say for each label (none: the labels). An answer that no label can be read from counts as wrong, and as the label
     furthest from the right one. Raises ValueError for lengths that differ, an unknown label, or a number that is
     not finite; for the task's own metrics whatever `own_scores` raises.
     """
+    if task.writing is not None:
+        right = [str(label) for label in labels]
+        of_texts = text_scores(read_texts(right, predictions))
+        return {name: of_texts[name] for name in shipped_metrics(task)} | own_scores(task, right, predictions)
     answers = read(task, labels, predictions, words)
     made = shipped_scores(task, answers)
     return made | own_scores(task, [task.labels[place] for place in answers.right], predictions)

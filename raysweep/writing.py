@@ -1,0 +1,32 @@
+"""Free text: how long it may be, how much of it is scored, and who grades it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Grader:
+    """A function of the user's own that grades one text."""
+
+    function: str
+    """`module:function`: of the prompt, the right text and the written one; gives a number, or None."""
+    folder: str | None = None
+    """Where the module lies if it is not installed; absolute."""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How a model's free text is had and scored."""
+
+    max_new_tokens: int = 64
+    """The longest text that is trained on and asked for, in the model's tokens."""
+    scored_rows: int | None = None
+    """The first so many validation rows are written in each evaluation; None: all of them."""
+    grader: Grader | None = None
+    """None: no grades."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that leave nothing to write."""
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens {self.max_new_tokens}: at least one token has to be written")
+        if self.scored_rows is not None and self.scored_rows < 1:
+            raise ValueError(f"scored_rows {self.scored_rows}: at least one row has to be written")
