@@ -14,7 +14,7 @@ from raysweep.scoring.intervals import Bootstrap, Interval, differences, interva
 from raysweep.whole import write_whole
 
 FILE_NAME = "certainty.json"
-HEADLINES = ("f1_weighted", "accuracy", "log_loss", "mse_expected")
+HEADLINES = ("f1_weighted", "accuracy", "log_loss", "mse_expected", "exact_match", "token_f1", "loss", "grade")
 """Measured beside the objective, where the task and the model have them."""
 OF_RIDGE = "mse_expected"
 """A regression is held against the winner by this: it is what it was trained for."""

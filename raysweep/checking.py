@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from rich.markup import escape
 
@@ -13,6 +14,7 @@ from raysweep.paying import with_budget
 from raysweep.plan import budget_epochs, evaluation_points
 from raysweep.preflight import Ready, make_ready
 from raysweep.rules import RowProblem, Rule
+from raysweep.task import Example, Task
 
 N_PREVIEWED = 3
 N_PROBLEMS = 10
@@ -61,13 +63,21 @@ def _data(ready: Ready) -> Iterator[str]:
     splits = ready.loaded.splits
     yield f"[bold]data[/bold] fingerprint {splits.fingerprint}"
     for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)):
-        counts = Counter(example.label for example in examples)
-        labels = ", ".join(f"{escape(label)}: {counts[label]}" for label in ready.task.labels)
-        yield f"  {name}: {len(examples):,} rows ({labels})"
+        yield f"  {name}: {len(examples):,} rows ({_completions(ready.task, examples)})"
     problems = ready.loaded.report
     for rule, count in Counter(problem.rule for problem in problems).items():
         yield f"  [yellow]{count} rows: {rule}[/yellow], of which"
         yield from (f"    {escape(str(problem))}" for problem in _first(problems, rule))
+
+
+def _completions(task: Task, examples: Sequence[Example]) -> str:
+    counts = Counter(example.label for example in examples)
+    if task.writing is None:
+        return ", ".join(f"{escape(label)}: {counts[label]}" for label in task.labels)
+    lengths = [len(example.label.split()) for example in examples]
+    return (
+        f"{len(counts):,} different texts of {min(lengths)} to {max(lengths)} words, {median(lengths):g} at the middle"
+    )
 
 
 def _first(problems: Sequence[RowProblem], rule: Rule) -> Sequence[RowProblem]:

@@ -13,7 +13,7 @@ from raysweep.errors import RaysweepError
 from raysweep.predictions import Kept, Place
 from raysweep.preflight import Ready
 from raysweep.recorder import Recorder
-from raysweep.scoring import Prediction, score
+from raysweep.scoring import Prediction, graded, score
 from raysweep.state import TrialState
 from raysweep.task import Example, Task
 
@@ -105,6 +105,7 @@ class Finals:
         splits = self.ready.loaded.splits
         rows = splits.test if place.split == "test" else splits.validation
         labels = tuple(one.label for one in rows)
+        said = graded(task, rows, said)
         scores = score(task, labels, said)
         try:
             kept = Kept(replace(task, metrics=()), labels, tuple(said), len(splits.validation))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.errors import SweepFolderError
-from raysweep.scoring import Answers, Prediction, read
+from raysweep.scoring import Answers, Prediction, Texts, read, read_texts
 from raysweep.task import Task, TaskKind
 from raysweep.whole import write_whole_bytes
 
@@ -19,12 +19,17 @@ TASK_KEY = "raysweep.task"
 N_VALIDATION_KEY = "raysweep.n_validation"
 HELP = {
     "row": "The row's place in its split, from 0, in the order of the data.",
-    "label": "The right label.",
+    "label": "The right label, or the right text.",
     "probabilities": "One a label, in the task's order; null where the model gives none.",
     "value": "The expected rating, where the model answers with a number.",
     "text": "What the model wrote, where it writes.",
+    "loss": "Of a free text: nats of the right one, all its tokens together.",
+    "tokens": "Of a free text: tokens of the right one.",
+    "grade": "Of a free text: what the task's grader says of it.",
 }
-"""What each column means; the row's own text is not among them."""
+"""What each column means; the row's own prompt is not among them."""
+OF_LABELS, OF_TEXTS = ("probabilities", "value"), ("loss", "tokens", "grade")
+"""Columns that only a task with labels has, or only one of free text."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,10 @@ class Kept:
     """How many rows ranked the trials; 0: not known."""
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> Answers | Texts:
         """The predictions as arrays."""
+        if self.task.writing is not None:
+            return read_texts(self.labels, self.predictions)
         return read(self.task, self.labels, self.predictions)
 
 
@@ -83,7 +90,7 @@ def find(folder: Path, place: Place) -> Kept | None:
         return Kept(
             task_from_json(json.loads(told[TASK_KEY.encode()])),
             tuple(table.column("label").to_pylist()),
-            tuple(map(_prediction, table.select(["probabilities", "value", "text"]).to_pylist())),
+            tuple(map(_prediction, table.to_pylist())),
             int(told[N_VALIDATION_KEY.encode()]),
         )
     except (OSError, ArrowInvalid, KeyError, TypeError, ValueError) as error:
@@ -99,19 +106,28 @@ def of_trial(folder: Path, trial: int) -> Kept | None:
 def _table(kept: Kept) -> "pa.Table":
     import pyarrow as pa
 
-    types = {
+    known = {
         "row": pa.int64(),
         "label": pa.string(),
         "probabilities": pa.list_(pa.float64()),
         "value": pa.float64(),
         "text": pa.string(),
+        "loss": pa.float64(),
+        "tokens": pa.int64(),
+        "grade": pa.float64(),
     }
+    left_out = OF_LABELS if kept.task.writing else OF_TEXTS
+    types = {name: one for name, one in known.items() if name not in left_out}
+    said = kept.predictions
     columns: dict[str, Sequence[object]] = {
         "row": range(len(kept.labels)),
         "label": kept.labels,
-        "probabilities": [one.probabilities for one in kept.predictions],
-        "value": [one.value for one in kept.predictions],
-        "text": [one.text for one in kept.predictions],
+        "probabilities": [one.probabilities for one in said],
+        "value": [one.value for one in said],
+        "text": [one.text for one in said],
+        "loss": [one.loss for one in said],
+        "tokens": [None if one.loss is None else one.n_tokens for one in said],
+        "grade": [one.grade for one in said],
     }
     fields = [pa.field(name, one, metadata={"description": HELP[name]}) for name, one in types.items()]
     schema = pa.schema(
@@ -134,9 +150,13 @@ def task_from_json(told: Mapping[str, object]) -> Task:
 
 
 def _prediction(row: dict[str, object]) -> Prediction:
-    probabilities, value, text = row["probabilities"], row["value"], row["text"]
+    probabilities, value, text = row.get("probabilities"), row.get("value"), row["text"]
+    loss, n_tokens, grade = row.get("loss"), row.get("tokens"), row.get("grade")
     return Prediction(
         tuple(map(float, probabilities)) if isinstance(probabilities, list) else None,
         value if isinstance(value, float) else None,
         text if isinstance(text, str) else None,
+        loss if isinstance(loss, float) else None,
+        n_tokens if isinstance(n_tokens, int) else 0,
+        grade if isinstance(grade, float) else None,
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import assert_never
 
 from raysweep import trial_state
+from raysweep.baseline import LAST
 from raysweep.certainty import Certainty
 from raysweep.entries import (
     BEST,
@@ -170,7 +171,7 @@ class SweepState:
     def lacks_finals(self, n_finalists: int, *, baseline: bool) -> bool:
         """Whether one of these models, or the baseline, is still to be scored, so far as it is wanted."""
         lacks_test = any(self.lacks_test(name, trial.number) for name, trial in self.standing.to_test(n_finalists))
-        return lacks_test or (baseline and not self.is_scored("tfidf", "test", None))
+        return lacks_test or (baseline and not any(self.is_scored(one, "test", None) for one in LAST))
 
     def apply(self, entry: Entry) -> "SweepState":
         """The state after one more entry; raises KeyError for a trial that was never proposed."""

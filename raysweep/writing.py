@@ -1,6 +1,6 @@
 """Free text: how long it may be, how much of it is scored, and who grades it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Writing:
 
     max_new_tokens: int = 64
     """The longest text that is trained on and asked for, in the model's tokens."""
-    scored_rows: int | None = None
+    scored_rows: int | None = field(default=None, repr=False)  # caches of tokens are keyed by the rest
     """The first so many validation rows are written in each evaluation; None: all of them."""
-    grader: Grader | None = None
+    grader: Grader | None = field(default=None, repr=False)
     """None: no grades."""
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """The sweep's settings: a frozen tree, parsed from YAML and `key=value` overrides."""
 
 from raysweep.config.kinds import PluginSearch, PluginTrainer
-from raysweep.config.load import load_config, to_yaml
+from raysweep.config.load import load_config, shipped_file, to_yaml
 from raysweep.config.search import EarlierRuns, GridSearch, HyperoptSearch, OptunaSearch, RandomSearch
 from raysweep.config.sections import (
     Asha,
@@ -31,5 +31,6 @@ __all__ = [
     "Threshold",
     "WireTrainer",
     "load_config",
+    "shipped_file",
     "to_yaml",
 ]

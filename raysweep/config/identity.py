@@ -35,6 +35,7 @@ def anchored(config: SweepConfig) -> SweepConfig:
         }
     )
     changed: dict[str, object] = {"data": data, "runs_folder": config.runs_folder.absolute()}
+    changed["task"] = config.task.anchored()
     changed["metrics"] = {name: one.anchored() for name, one in config.metrics.items()}
     changed["warm_start"] = tuple(
         one.model_copy(update={"path": one.path.expanduser().absolute()}) for one in config.warm_start
@@ -45,7 +46,7 @@ def anchored(config: SweepConfig) -> SweepConfig:
 
 
 def _absolute(path: str | None) -> str | None:
-    is_file = path is not None and not path.startswith("asset:") and not path.startswith("~")
+    is_file = path is not None and not path.startswith(("asset:", "shipped:", "~"))
     return str(Path(path).absolute()) if path is not None and is_file else path
 
 

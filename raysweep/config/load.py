@@ -21,8 +21,8 @@ DEFAULT_NAME = "default"
 def load_config(source: str | Path | None = None, overrides: Sequence[str] = ()) -> SweepConfig:
     """The settings of a file, or of a shipped config by its name, with `key=value` overrides.
 
-    The folder of a metric's module is noted where that lies beside the file. Raises ConfigError that names every
-    wrong place, its value and the nearest known name.
+    The folder of a metric's or grader's module is noted where that lies beside the file. Raises ConfigError that names
+    every wrong place, its value and the nearest known name.
     """
     path = find(source)
     raw = _read(path)
@@ -30,7 +30,8 @@ def load_config(source: str | Path | None = None, overrides: Sequence[str] = ())
         _override(raw, override)
     config = parse(raw, " ".join([str(source or DEFAULT_NAME), *(["with", *overrides] if overrides else [])]))
     metrics = {name: one.beside(path.absolute().parent) for name, one in config.metrics.items()}
-    return config.model_copy(update={"metrics": metrics})
+    task = config.task.beside(path.absolute().parent)
+    return config.model_copy(update={"metrics": metrics, "task": task})
 
 
 def parse(raw: Mapping[str, object], place: str) -> SweepConfig:
@@ -53,6 +54,14 @@ def find(source: str | Path | None) -> Path:
         return shipped
     known = ", ".join(shipped_names())
     raise ConfigError(f"{text}: no such file, and no shipped config of that name; shipped: {known}")
+
+
+def shipped_file(name: str) -> Path:
+    """A file that lies beside the shipped configs; raises ConfigError where there is none of that name."""
+    path = _shipped_folder() / name
+    if Path(name).name != name or not path.is_file():
+        raise ConfigError(f"shipped:{name}: no such file comes with raysweep; write a path instead")
+    return path
 
 
 def shipped_names() -> tuple[str, ...]:

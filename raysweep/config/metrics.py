@@ -15,15 +15,11 @@ _SPLITS = ("val_", "test_", "train_")
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|[\w.-]+")
 
 
-class MetricSection(Section):
-    """A function of the right labels and the predictions."""
+class FunctionSection(Section):
+    """A function of the user's own."""
 
     function: str
     """`module:function`, or the name of an entry point of the group `raysweep.metrics`."""
-    mode: Literal["max", "min"] | None = None
-    """Which way is better; needed where the sweep ranks or stops trials by it."""
-    help: str = ""
-    """What it means, in a sentence: the description of its column."""
     folder: Path | None = None
     """Where the module lies if it is not installed; None: beside the settings' file, else the working directory."""
 
@@ -46,11 +42,21 @@ class MetricSection(Section):
         return self.model_copy(update={"folder": folder})
 
 
-def _spelled_out(raw: object) -> object:
+class MetricSection(FunctionSection):
+    """A function of the right labels and the predictions."""
+
+    mode: Literal["max", "min"] | None = None
+    """Which way is better; needed where the sweep ranks or stops trials by it."""
+    help: str = ""
+    """What it means, in a sentence: the description of its column."""
+
+
+def spelled_out(raw: object) -> object:
+    """The function alone as a section with nothing else."""
     return {"function": raw} if isinstance(raw, str) else raw
 
 
-MetricEntry = Annotated[MetricSection, BeforeValidator(_spelled_out, json_schema_input_type=MetricSection | str)]
+MetricEntry = Annotated[MetricSection, BeforeValidator(spelled_out, json_schema_input_type=MetricSection | str)]
 
 
 def check_name(name: str) -> None:

@@ -56,17 +56,6 @@ class SyntheticTrainer(Section):
     """How long a job that was made is missing from that host's list."""
 
 
-class TaskSection(Section):
-    """What the labels are."""
-
-    kind: Literal["classification", "rating"] = "classification"
-    """A rating's labels are ordered and have numbers: squared error, MAE and QWK are scored too."""
-    labels: tuple[str, ...] | None = None
-    """As they stand in the completion column, ascending for a rating; None: those of the data, sorted."""
-    values: tuple[float, ...] | None = None
-    """A rating's numbers, one a label; None: the labels themselves where they are numbers, else 0, 1, 2 …"""
-
-
 class SplitSection(Section):
     """How one file is split into three."""
 
@@ -79,7 +68,7 @@ class SplitSection(Section):
     seed: int = 0
     """Of the shuffle; the same seed gives the same split on every machine."""
     stratify: bool = True
-    """Whether each split gets the labels in the same proportions."""
+    """Whether each split gets the labels in the same proportions; free texts have none."""
 
 
 Policy = Literal["refuse", "drop", "keep"]
@@ -100,7 +89,7 @@ class DataSection(Section):
     prompt: str = "prompt"
     """The column that holds the prompt's text."""
     completion: str = "completion"
-    """The column that holds the label."""
+    """The column that holds the label, or the free text."""
     messages: str | None = None
     """The column that holds chat messages; it takes the place of prompt and completion."""
     group: str | None = None
@@ -114,7 +103,7 @@ class DataSection(Section):
     empty: Policy = "refuse"
     """A row whose prompt is empty."""
     unlabelled: Policy = "refuse"
-    """A row without a completion, or whose completion is not one of the labels."""
+    """A row without a completion, or whose completion is not one of the labels where there are some."""
     too_short: Policy = "refuse"
     """A row of fewer than `min_words`."""
     too_long: Policy = "refuse"

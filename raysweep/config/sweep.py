@@ -21,9 +21,9 @@ from raysweep.config.sections import (
     PromptSection,
     RetriesSection,
     Section,
-    TaskSection,
     Threshold,
 )
+from raysweep.config.task import TaskSection
 from raysweep.config.wire import WireTrainer
 from raysweep.dimensions import ParamValue, SpaceError
 from raysweep.goal import Goal

@@ -16,6 +16,7 @@ from raysweep.plan import BUDGET, budget_epochs, make_pruner
 from raysweep.predictions import Kept
 from raysweep.report.record import Bill, FinalScore, Param, Predicted, Record, SweepFacts, kind_of
 from raysweep.report.scales import param_of
+from raysweep.scoring import Answers
 from raysweep.space import Params
 from raysweep.state import SweepState
 from raysweep.views.pace import savings
@@ -69,7 +70,8 @@ def record_of(found: results.Results) -> Record:
 
 
 def _predicted(kept: Kept | None) -> Predicted | None:
-    return Predicted(kept.task.labels, kept.answers, "test") if kept else None
+    answers = kept.answers if kept else None
+    return Predicted(kept.task.labels, answers, "test") if kept and isinstance(answers, Answers) else None
 
 
 def _metrics(state: SweepState) -> tuple[str, ...]:

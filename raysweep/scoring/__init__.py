@@ -1,6 +1,7 @@
 """From predictions to metrics, and how sure they are: one evaluator for every trainer, baseline and split."""
 
 from raysweep.scoring.answers import UNREAD, Answers, Prediction, read
+from raysweep.scoring.grading import call_grader, graded, grading_function
 from raysweep.scoring.metrics import (
     F1_OF,
     METRICS,
@@ -22,8 +23,11 @@ __all__ = [
     "MetricDoc",
     "Prediction",
     "Texts",
+    "call_grader",
     "call_own",
     "doc_of",
+    "graded",
+    "grading_function",
     "metrics_of",
     "own_function",
     "own_scores",

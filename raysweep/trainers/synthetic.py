@@ -10,7 +10,7 @@ from pathlib import Path
 from raysweep.config import SyntheticTrainer as Settings
 from raysweep.dataset import Splits
 from raysweep.jobs import Capabilities, DataRefs, Estimate, Job, JobSpec, JobView, TokenView
-from raysweep.scoring import Prediction
+from raysweep.scoring import Prediction, metrics_of
 from raysweep.space import Params
 from raysweep.task import Example, Task
 from raysweep.trainers.synthetic_curve import PARAMS, Curve, guesses
@@ -34,6 +34,7 @@ class SyntheticTrainer:
         names = ["accuracy", "f1_weighted", "f1_macro", "log_loss"]
         names += ["mse", "mae", "qwk", "mse_expected"] if self._task.is_ordered else []
         names += [metric.name for metric in self._task.metrics]
+        names = list(metrics_of(self._task)) if self._task.writing else names
         return Capabilities(
             params=PARAMS,
             metrics=frozenset({"train_loss", *(f"val_{name}" for name in names)}),

@@ -18,6 +18,7 @@ from raysweep.scoring import Prediction, own_scores
 from raysweep.space import Params
 from raysweep.task import Example, Task
 from raysweep.trainers.prompting import PROMPT_PARAMS
+from raysweep.trainers.synthetic_texts import guessed_texts, scored_texts
 
 BEST_LEARNING_RATE = 2e-3
 PARAMS = {
@@ -76,8 +77,11 @@ class Curve:
     def _metrics(self, epoch: float) -> dict[str, float | None]:
         noise = np.random.default_rng([self.spec.seed, round(epoch * 1000)]).normal(0, self.settings.noise)
         quality = min(max(curve(self.spec.params, epoch) + float(noise), 0.0), 1.0)
-        metrics: dict[str, float | None] = {
-            "train_loss": -math.log(max(quality, 1e-3)) * 0.9,
+        metrics: dict[str, float | None] = {"train_loss": -math.log(max(quality, 1e-3)) * 0.9}
+        if self.task.writing is not None:
+            made = scored_texts(self.task, self.splits.validation, quality)
+            return metrics | {f"val_{name}": value for name, value in made.items()}
+        metrics |= {
             "val_accuracy": quality,
             "val_f1_weighted": quality,
             "val_f1_macro": quality * 0.98,
@@ -102,6 +106,8 @@ class Curve:
 
 def guesses(task: Task, examples: Sequence[Example], quality: float) -> list[Prediction]:
     """Right as often as the model is good; the same rows are hard for every model."""
+    if task.writing is not None:
+        return guessed_texts(examples, quality)
     hardness = np.random.default_rng(0).random(len(examples))
     n_labels = len(task.labels)
     rest = 0.4 / (n_labels - 1)

@@ -36,8 +36,10 @@ TOP = 5
 REASONS = 4
 """So many different reasons an outcome are told apart."""
 
-_BASELINES: Mapping[str, str] = MappingProxyType({"majority": "majority", "ridge": "ridge", "tfidf": "TF-IDF"})
 _UNTUNED: Mapping[str, str] = MappingProxyType({"zero_shot": "zero-shot", "few_shot": "few-shot"})
+_BASELINES: Mapping[str, str] = MappingProxyType(
+    {"majority": "majority", "ridge": "ridge", "tfidf": "TF-IDF", "commonest": "commonest", "nearest": "nearest"}
+)
 _SPLITS: Mapping[str, str] = MappingProxyType({"val": "validation"})
 
 

@@ -36,6 +36,9 @@ _HEADINGS: Mapping[str, str] = MappingProxyType(
         "spearman_expected": "rho\nexp.",
         "n_predicted_labels": "lab.\nused",
         "coverage": "cover-\nage",
+        "exact_match": "exact\nmatch",
+        "token_f1": "token\nF1",
+        "perplexity": "perpl.",
     }
 )
 """Of the metrics that raysweep makes; at most two lines."""
