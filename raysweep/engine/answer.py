@@ -36,7 +36,7 @@ class Answerer(nn.Module):
             n_outputs = 1 if loss is Loss.SQUARED_ERROR else len(task.labels)
             self.head = nn.Linear(backbone.width, n_outputs).to(backbone.placement.device)
         else:
-            _check_logits(backbone)
+            check_logits(backbone)
         if loss is Loss.SQUARED_ERROR:
             self._middle, self._spread = rating_scale(task)
 
@@ -127,8 +127,8 @@ def _check_loss(loss: Loss, family: Family, task: Task) -> None:
         raise JobFailed("loss: squared_error needs a rating task; these labels have no numbers", Fault.PARAMS)
 
 
-def _check_logits(backbone: Backbone) -> None:
-    """Some makers bend the logits after the last matrix, which the label words' scores would miss."""
+def check_logits(backbone: Backbone) -> None:
+    """Raise ConfigError where the maker bends the logits after the last matrix, which words' scores would miss."""
     config = backbone.model.config.get_text_config().to_dict()
     for name in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
         value = config.get(name)

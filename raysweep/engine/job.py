@@ -23,7 +23,7 @@ from raysweep.engine.state import State, load_state, save_state
 from raysweep.errors import Fault, JobFailed
 from raysweep.holding import Hold
 from raysweep.jobs import DataRefs, Evaluation, JobSpec, Progress
-from raysweep.scoring import Prediction, read, score
+from raysweep.scoring import Prediction, graded, read, score
 
 STATE = "state.safetensors"
 MODEL = "model"
@@ -124,20 +124,29 @@ class LoraJob:
         """Measure, and save: what is handed out is on disk, and what a crash keeps from being handed out is too."""
         predictions = training.predictions(self._check_cancelled)
         _check_finite(predictions, self._params)
-        scores = score(self._place.task, training.validation_targets(), predictions)
+        scores = self._scores(training, predictions)
         metrics = {f"val_{name}": value for name, value in scores.items()} | {"train_loss": training.take_loss()}
         counts, made = training.counts, self._state.made
         n_bad = counts.n_bad + 1 if self._is_bad(training.validation_targets(), scores) else 0
         training.counts = replace(counts, n_bad=n_bad)
         evaluation = Evaluation(self._spec.evaluate_at[len(made)], counts.examples, counts.tokens, metrics)
-        if len(made) + 1 == len(self._spec.evaluate_at):
-            task = self._place.task
+        task = self._place.task
+        if len(made) + 1 == len(self._spec.evaluate_at) and task.writing is None:
             ranking.keep(self._spec.folder, task, read(task, training.validation_targets(), predictions))
         self._save(training, (*made, evaluation))
 
+    def _scores(self, training: Training, predictions: list[Prediction]) -> dict[str, float | None]:
+        task, rows = self._place.task, self._data.splits.validation
+        if task.writing is None:
+            return score(task, training.validation_targets(), predictions)
+        return score(task, [one.label for one in rows], graded(task, rows, predictions))
+
     def _is_bad(self, targets: Sequence[int], scores: Mapping[str, float | None]) -> bool:
-        """Whether every row got the same label; a regression, which begins there, must also be no better than that."""
-        if scores["n_predicted_labels"] != 1 or len(set(targets)) == 1:
+        """Whether every row got the same label; a regression, which begins there, must also be no better than that.
+
+        Never of free text, which has no labels.
+        """
+        if scores.get("n_predicted_labels") != 1 or len(set(targets)) == 1:
             return False
         error = scores.get("mse_expected")
         if self._params.loss is not Loss.SQUARED_ERROR or error is None:
@@ -184,7 +193,8 @@ class LoraJob:
 
 
 def _check_finite(predictions: list[Prediction], params: LoraParams) -> None:
-    numbers = [one.value if one.probabilities is None else sum(one.probabilities) for one in predictions]
+    numbers = [one.loss if one.value is None else one.value for one in predictions if one.probabilities is None]
+    numbers += [sum(one.probabilities) for one in predictions if one.probabilities is not None]
     if not all(number is not None and math.isfinite(number) for number in numbers):
         reason = f"its predictions are not finite: learning_rate {params.learning_rate:g} is too high"
         raise JobFailed(reason, Fault.PARAMS)

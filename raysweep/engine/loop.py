@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from raysweep.engine.answer import Answerer
 from raysweep.engine.batches import Collator, by_length, epoch_order, n_batches
 from raysweep.engine.memory import gpu_out_of_memory_as_failure
 from raysweep.engine.model import adapter_dropouts
 from raysweep.engine.params import LoraParams, Schedule
 from raysweep.engine.state import Counts
+from raysweep.engine.writer import AnyAnswerer, Writer
 from raysweep.errors import Fault, JobFailed
 from raysweep.scoring import Prediction
 
@@ -63,7 +63,7 @@ class Plan:
 class Training:
     """One job's training. Its random numbers are its own: other jobs of the process do not change them."""
 
-    def __init__(self, answerer: Answerer, plan: Plan, train: Collator, validation: Collator) -> None:
+    def __init__(self, answerer: AnyAnswerer, plan: Plan, train: Collator, validation: Collator) -> None:
         self.plan = plan
         self.answerer = answerer
         self.counts = Counts()
@@ -100,7 +100,8 @@ class Training:
 
     def predictions(self, check: Callable[[], None]) -> list[Prediction]:
         """One a validation row, in their order; `check` is called between batches, and may raise to interrupt."""
-        return predict_rows(self.answerer, self._validation, check)
+        writing = self.answerer.task.writing
+        return predict_rows(self.answerer, self._validation, check, n_written=writing.scored_rows if writing else None)
 
     def validation_targets(self) -> list[int]:
         """The right labels' numbers, in the order of the predictions."""
@@ -192,12 +193,20 @@ class Training:
         return [device] if device.type == "cuda" else []
 
 
-def predict_rows(answerer: Answerer, rows: Collator, check: Callable[[], None]) -> list[Prediction]:
-    """One prediction a row, in their order; `check` is called between batches, and may raise to interrupt."""
+def predict_rows(
+    answerer: AnyAnswerer, rows: Collator, check: Callable[[], None], *, n_written: int | None = None
+) -> list[Prediction]:
+    """One prediction a row, in their order; `check` is called between batches, and may raise to interrupt.
+
+    Of free text, the first `n_written` rows are written, None: all.
+    """
     found: dict[int, Prediction] = {}
     with gpu_out_of_memory_as_failure(len(rows.rows)):
         for numbers in by_length(rows.rows.lengths, rows.n_tail):
             check()
             answers: Sequence[Prediction] = answerer.predictions(rows.batch(numbers))
             found |= zip(numbers.tolist(), answers, strict=True)
+        if isinstance(answerer, Writer):
+            texts = answerer.write(rows.rows, n_written, check)
+            found |= {number: replace(found[number], text=text) for number, text in enumerate(texts)}
     return [found[number] for number in range(len(rows.rows))]

@@ -9,11 +9,12 @@ from peft import PeftModel
 from raysweep.engine.answer import Answerer
 from raysweep.engine.batches import Collator
 from raysweep.engine.loop import Plan, Training
-from raysweep.engine.model import adapted_layers, add_adapters, load_backbone
+from raysweep.engine.model import Backbone, adapted_layers, add_adapters, load_backbone
 from raysweep.engine.place import Place
 from raysweep.engine.prefix import Prefix, weights_stamp
 from raysweep.engine.saved import SavedModel
-from raysweep.engine.tokens import Rows, cached_rows
+from raysweep.engine.tokens import Rows, Tokenizer, cached_rows
+from raysweep.engine.writer import AnyAnswerer, Writer
 from raysweep.jobs import DataRefs
 
 
@@ -37,11 +38,17 @@ def open_training(place: Place, plan: Plan, data: DataRefs, check: Callable[[], 
         torch.manual_seed(plan.seed)
         backbone = load_backbone(place.model, place.family, place.placement)
         adapted = add_adapters(backbone, plan.params)
-        answerer = Answerer(backbone, place.task, plan.params.loss, train.words)
+        answerer = _answerer(place, plan, backbone, train)
     feeds = _feeds(place, plan, answerer, [Collator(train), Collator(validation)], check)
     encoding = place.encoding(plan.params.prompt)
     saved = SavedModel(encoding, place.settings.model, plan.params.loss, train.words)
     return Opened(Training(answerer, plan, *feeds), adapted, saved)
+
+
+def _answerer(place: Place, plan: Plan, backbone: Backbone, train: Rows) -> AnyAnswerer:
+    if place.task.writing is not None:
+        return Writer(backbone, place.task, Tokenizer(place.encoding(plan.params.prompt)))
+    return Answerer(backbone, place.task, plan.params.loss, train.words)
 
 
 def _rows(place: Place, plan: Plan, data: DataRefs, split: str) -> Rows:
@@ -54,7 +61,7 @@ def _rows(place: Place, plan: Plan, data: DataRefs, split: str) -> Rows:
 
 
 def _feeds(
-    place: Place, plan: Plan, answerer: Answerer, collators: list[Collator], check: Callable[[], None]
+    place: Place, plan: Plan, answerer: AnyAnswerer, collators: list[Collator], check: Callable[[], None]
 ) -> list[Collator]:
     prefix = Prefix(
         answerer,

@@ -53,6 +53,11 @@ def resolve(settings: LoraTrainer, task: Task, asset: Callable[[str], Path | Non
             f"trainer.model: {settings.model!r} is neither a bundled model, nor a folder, nor a hub's owner/name"
         )
     family = family_of(model) if settings.family == "auto" else Family(settings.family)
+    if task.writing is not None and family is Family.ENCODER:
+        raise ConfigError(
+            f"task.kind: {settings.model} is an encoder, which writes no text; set trainer.model to a causal model, "
+            "such as smollm2-135m"
+        )
     return Place(settings, task, model, family, placement, cache)
 
 

@@ -11,10 +11,10 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 from torch import nn
 
-from raysweep.engine.answer import Answerer
 from raysweep.engine.batches import Collator, by_length
 from raysweep.engine.model import Skipped
 from raysweep.engine.state import write_tensors
+from raysweep.engine.writer import AnyAnswerer
 from raysweep.errors import ConfigError
 
 LOCK_POLL_S = 0.25
@@ -24,7 +24,7 @@ LOCK_POLL_S = 0.25
 class Prefix:
     """The activations under layer `depth` for one model and one precision, in a folder of files."""
 
-    def __init__(self, answerer: Answerer, depth: int, *, stamp: str, folder: Path, cap_bytes: int) -> None:
+    def __init__(self, answerer: AnyAnswerer, depth: int, *, stamp: str, folder: Path, cap_bytes: int) -> None:
         """`stamp` stands for the weights: another model must have another one."""
         self._answerer = answerer
         self._depth = depth

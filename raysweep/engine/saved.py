@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from peft import PeftModel
 from safetensors import SafetensorError
@@ -15,9 +16,11 @@ from raysweep.engine.model import Placement, load_backbone
 from raysweep.engine.params import Loss
 from raysweep.engine.quiet import quietly
 from raysweep.engine.state import write_tensors
-from raysweep.engine.tokens import Encoding
+from raysweep.engine.tokens import Encoding, Tokenizer
+from raysweep.engine.writer import AnyAnswerer, Writer
 from raysweep.errors import DiskError, InputError
 from raysweep.task import Prompt, Task, TaskKind
+from raysweep.writing import Writing
 
 DESCRIPTION = "raysweep_model.json"
 HEAD = "head.safetensors"
@@ -36,7 +39,7 @@ class SavedModel:
     """The tokens of each label's word; empty for an encoder."""
 
 
-def save_model(folder: Path, adapted: PeftModel, answerer: Answerer, saved: SavedModel) -> None:
+def save_model(folder: Path, adapted: PeftModel, answerer: AnyAnswerer, saved: SavedModel) -> None:
     """Write the folder in one move: it is there whole or not at all."""
     unfinished = folder.with_name(folder.name + ".part")
     try:
@@ -59,7 +62,7 @@ def read_saved(folder: Path) -> SavedModel:
     if not path.is_file():
         raise InputError(f"{folder}: no {DESCRIPTION} in it; name the model folder of a completed trial")
     said = json.loads(path.read_text())
-    task = Task(TaskKind(said["task"]["kind"]), tuple(said["task"]["labels"]), tuple(said["task"]["values"]))
+    task = _task(said["task"])
     prompt = Prompt(said["prompt"]["template"], said["prompt"]["system"], tuple(said["prompt"]["label_words"]))
     encoding = Encoding(
         model=said["base_model_path"],
@@ -73,11 +76,15 @@ def read_saved(folder: Path) -> SavedModel:
     return SavedModel(encoding, said["base_model"], Loss(said["loss"]), words)
 
 
-def load_answerer(folder: Path, saved: SavedModel, placement: Placement) -> Answerer:
+def load_answerer(folder: Path, saved: SavedModel, placement: Placement) -> AnyAnswerer:
     """The tuned model, ready to predict."""
     encoding = saved.encoding
     backbone = load_backbone(encoding.model, encoding.family, placement)
-    answerer = Answerer(backbone, encoding.task, saved.loss, saved.words)
+    answerer: AnyAnswerer
+    if encoding.task.writing is not None:
+        answerer = Writer(backbone, encoding.task, Tokenizer(encoding))
+    else:
+        answerer = Answerer(backbone, encoding.task, saved.loss, saved.words)
     with quietly():
         PeftModel.from_pretrained(backbone.model, str(folder)).eval()
     if answerer.head is not None:
@@ -85,8 +92,16 @@ def load_answerer(folder: Path, saved: SavedModel, placement: Placement) -> Answ
     return answerer.requires_grad_(False)
 
 
+def _task(said: dict[str, Any]) -> Task:
+    kind, longest = TaskKind(said["kind"]), said.get("max_new_tokens")
+    writing = None if longest is None else Writing(longest)
+    return Task(kind, tuple(said["labels"]), tuple(said["values"]), writing=writing)
+
+
 def _described(saved: SavedModel) -> dict[str, object]:
     encoding = saved.encoding
+    task = encoding.task
+    longest = {"max_new_tokens": task.writing.max_new_tokens} if task.writing else {}
     return {
         "format": FORMAT,
         "base_model": saved.base_model,
@@ -94,8 +109,8 @@ def _described(saved: SavedModel) -> dict[str, object]:
         "family": encoding.family.value,
         "pooling": "mean" if encoding.family is Family.ENCODER else None,
         "loss": saved.loss.value,
-        "task": {"kind": encoding.task.kind, "labels": encoding.task.labels, "values": encoding.task.values},
-        "rating_scale": rating_scale(encoding.task) if saved.loss is Loss.SQUARED_ERROR else None,
+        "task": {"kind": task.kind, "labels": task.labels, "values": task.values, **longest},
+        "rating_scale": rating_scale(task) if saved.loss is Loss.SQUARED_ERROR else None,
         "prompt": asdict(encoding.prompt),
         "chat_template": encoding.chat_template,
         "max_length": encoding.max_length,

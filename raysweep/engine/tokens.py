@@ -36,13 +36,13 @@ class Rows:
     """Tokenised examples, end to end."""
 
     ids: torch.Tensor
-    """(n_tokens,) of the prompts, without padding or label."""
+    """(n_tokens,) of the prompts, without padding or label; a free text stands behind its prompt."""
     lengths: torch.Tensor
     """(n_rows,), all above 0."""
     targets: torch.Tensor
-    """(n_rows,) label numbers."""
+    """(n_rows,) label numbers; of free texts, how many of a row's tokens are the prompt's."""
     words: tuple[tuple[int, ...], ...]
-    """The tokens of each label's word; empty for an encoder."""
+    """The tokens of each label's word; empty for an encoder, and where there are no labels."""
 
     def __len__(self) -> int:
         return int(self.lengths.numel())
@@ -52,6 +52,11 @@ class Rows:
         end = int(self.lengths[: number + 1].sum())
         tokens: list[int] = self.ids[end - int(self.lengths[number]) : end].tolist()
         return tokens
+
+    def prompts(self) -> list[list[int]]:
+        """Of free texts, the prompt's tokens of every row."""
+        parts = torch.split(self.ids, self.lengths.tolist())
+        return [part[:n].tolist() for part, n in zip(parts, self.targets.tolist(), strict=True)]
 
     def digest(self) -> str:
         """16 hex digits over the tokens of rows and words, not the labels."""
@@ -78,6 +83,9 @@ class Tokenizer:
         for place, row in enumerate(tokens):
             if len(row) > self._encoding.max_length:
                 tokens[place] = self._shortened(examples[place], row)
+        writing = self._encoding.task.writing
+        if writing is not None:
+            return _with_texts(tokens, [self._text_tokens(one)[: writing.max_new_tokens] for one in examples])
         targets = [self._encoding.task.index(example.label) for example in examples]
         return Rows(
             ids=torch.tensor([token for row in tokens for token in row], dtype=torch.int32),
@@ -87,20 +95,43 @@ class Tokenizer:
         )
 
     def lengths(self, examples: Sequence[Example]) -> tuple[int, ...]:
-        """Tokens of each example before any cut."""
+        """Tokens of each example before any cut, without its free text."""
         prompts = [self._rendered(example) for example in examples]
         return tuple(map(len, self._encode([text for text, _ in prompts], is_chat=[chat for _, chat in prompts])))
+
+    def text_lengths(self, examples: Sequence[Example]) -> tuple[int, ...]:
+        """Tokens of each free text and its end, before any cut."""
+        return tuple(len(self._text_tokens(example)) for example in examples)
 
     def preview(self, example: Example) -> tuple[TokenView, ...]:
         """The row's tokens, label included, and which of them are trained on; an encoder's head is on none."""
         rows = self.rows([example])
+        if self._encoding.task.writing is not None:
+            n_prompt = int(rows.targets[0])
+            return tuple(TokenView(self._text(one), place >= n_prompt) for place, one in enumerate(rows.row(0)))
         words = rows.words[int(rows.targets[0])] if rows.words else ()
         prompt = [TokenView(self._text(token), is_trained=False) for token in rows.row(0)]
         return (*prompt, *(TokenView(self._text(token), is_trained=True) for token in words))
 
+    @property
+    def end(self) -> int | None:
+        """The token that ends a text; None where the model has none."""
+        end = self._tokenizer.eos_token_id
+        return end if isinstance(end, int) else None
+
+    def texts(self, rows: list[list[int]]) -> list[str]:
+        """Tokens as people read them, up to the end, without spaces around them."""
+        return [str(text).strip() for text in self._tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files."""
         self._tokenizer.save_pretrained(str(folder))
+
+    def _text_tokens(self, example: Example) -> list[int]:
+        """The free text's tokens and its end."""
+        text = example.label if example.is_chat else spaced(example.label, self._encoding.prompt.template)
+        tokens = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return [*tokens, *([] if self.end is None else [self.end])]
 
     def _rendered(self, example: Example) -> tuple[str, bool]:
         """The text, and whether it already holds the special tokens."""
@@ -168,6 +199,16 @@ class Tokenizer:
 
     def _text(self, token: int) -> str:
         return str(self._tokenizer.decode([token]))
+
+
+def _with_texts(prompts: Sequence[Sequence[int]], texts: Sequence[Sequence[int]]) -> Rows:
+    rows = [(*prompt, *text) for prompt, text in zip(prompts, texts, strict=True)]
+    return Rows(
+        ids=torch.tensor([token for row in rows for token in row], dtype=torch.int32),
+        lengths=torch.tensor([len(row) for row in rows], dtype=torch.int32),
+        targets=torch.tensor([len(prompt) for prompt in prompts], dtype=torch.int64),
+        words=(),
+    )
 
 
 def spaced(word: str, template: str) -> str:

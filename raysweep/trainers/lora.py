@@ -21,6 +21,7 @@ from raysweep.task import Example, Task
 if TYPE_CHECKING:
     from raysweep.engine.job import LoraJob
     from raysweep.engine.place import Place
+    from raysweep.engine.tokens import Tokenizer
 
 
 def bundled_model(name: str) -> Path | None:
@@ -108,21 +109,29 @@ class LoraTrainer:
         """Training tokens by the tokenizer's own count; a local job costs no money."""
         lengths = self.token_lengths(spec.params, data.splits.train)
         longest = self.settings.max_length
-        tokens = round(sum(min(one, longest) for one in lengths) * spec.evaluate_at[-1])
-        return Estimate(tokens, usd=None, warnings=_cut(lengths, longest))
+        trained, warnings = sum(min(one, longest) for one in lengths), _cut(lengths, longest)
+        if self.task.writing is not None:
+            texts, longest = (
+                self._tokenizer(spec.params).text_lengths(data.splits.train),
+                self.task.writing.max_new_tokens,
+            )
+            trained += sum(min(one, longest) for one in texts)
+            warnings += _cut(texts, longest, what="training texts", setting="task.max_new_tokens")
+        return Estimate(round(trained * spec.evaluate_at[-1]), usd=None, warnings=warnings)
 
     def token_lengths(self, params: Params, examples: Sequence[Example]) -> tuple[int, ...]:
-        """Tokens of each example as these params put it to the model, before any cut."""
-        from raysweep.engine.tokens import Tokenizer
-
-        return Tokenizer(self._place().encoding(parse_params(params, self.task).prompt)).lengths(examples)
+        """Tokens of each example as these params put it to the model, without its free text, before any cut."""
+        return self._tokenizer(params).lengths(examples)
 
     def preview(self, params: Params, examples: Sequence[Example], n: int) -> tuple[tuple[TokenView, ...], ...]:
         """The first examples as the model sees them, token by token, with those that the loss is taken on."""
+        tokenizer = self._tokenizer(params)
+        return tuple(tokenizer.preview(example) for example in examples[:n])
+
+    def _tokenizer(self, params: Params) -> "Tokenizer":
         from raysweep.engine.tokens import Tokenizer
 
-        tokenizer = Tokenizer(self._place().encoding(parse_params(params, self.task).prompt))
-        return tuple(tokenizer.preview(example) for example in examples[:n])
+        return Tokenizer(self._place().encoding(parse_params(params, self.task).prompt))
 
     def _place(self) -> "Place":
         from raysweep.engine.place import resolve
@@ -130,12 +139,14 @@ class LoraTrainer:
         return resolve(self.settings, self.task, bundled_model, self.cache)
 
 
-def _cut(lengths: Sequence[int], longest: int) -> tuple[str, ...]:
+def _cut(
+    lengths: Sequence[int], longest: int, *, what: str = "training rows", setting: str = "trainer.max_length"
+) -> tuple[str, ...]:
     """Whether rows lose a part of themselves, in words."""
     n_cut = sum(length > longest for length in lengths)
     if not n_cut:
         return ()
-    of_all = f"{n_cut:,} of {len(lengths):,} training rows ({n_cut / len(lengths):.0%})"
+    of_all = f"{n_cut:,} of {len(lengths):,} {what} ({n_cut / len(lengths):.0%})"
     most = sorted(lengths)[math.ceil(0.95 * len(lengths)) - 1]
     sizes = f"95 % of the rows have at most {most:,}, the longest {max(lengths):,}"
-    return (f"{of_all} are longer than trainer.max_length, {longest} tokens, and are cut; {sizes}",)
+    return (f"{of_all} are longer than {setting}, {longest} tokens, and are cut; {sizes}",)
