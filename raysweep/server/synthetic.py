@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from raysweep.server.chatfile import ChatFile, n_tokens, words_of
+from raysweep.server.chatfile import MAX_LABELS, ChatFile, n_tokens, words_of
 from raysweep.server.engine import Answer, Ask, Data, Token
 from raysweep.server.happenings import Finished, Held, Report, Snapshot, Stepped, Timed
 from raysweep.server.plans import plan_of
@@ -95,13 +95,16 @@ class SyntheticEngine:
         return job.started_at_s + n_left * self._step_s(job.plan) + self.pace.after_s
 
     def answer(self, ask: Ask) -> Answer:
-        """One of the labels, right as often as the model is good; the same rows are hard for every model."""
+        """One of the labels or texts, right as often as the model is good; the same rows are hard for every model."""
         labels = ask.tuned.labels if ask.tuned else ()
         if len(labels) < 2:
-            labels = tuple(sorted(set(self.known.values())))[:50] or ("yes", "no")
+            labels = tuple(sorted(set(self.known.values())))[:MAX_LABELS] or ("yes", "no")
         quality = float(json.loads(ask.tuned.where)["quality"]) if ask.tuned else UNTUNED
         asked = next((content for role, content in reversed(ask.messages) if role == "user"), "")
-        chances = _chances(labels, asked, self.known.get(asked), quality)
+        right = self.known.get(asked)
+        if right is not None and len(labels) >= MAX_LABELS and right not in labels:
+            labels = (*labels, right)  # free text: a file keeps only some of it as labels
+        chances = _chances(labels, asked, right, quality)
         return _spoken(chances, ask)
 
     def _step_s(self, plan: Plan) -> float:

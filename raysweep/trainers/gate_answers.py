@@ -39,13 +39,12 @@ class Answers:
 
     def _ask(self, model: str, question: Question, until_s: float) -> Answer:
         length = sum(len(message.content) for message in question.messages)
+        top_logprobs = self._settings.top_logprobs if question.wants_odds else 0
         wait_s = 0.5
         while True:
             self._tokens.take(length * TOKENS_A_CHARACTER + question.max_tokens)
             try:
-                return self._calls.again(
-                    lambda: self._client.ask(model, question, top_logprobs=self._settings.top_logprobs)
-                )
+                return self._calls.again(lambda: self._client.ask(model, question, top_logprobs=top_logprobs))
             except HostError as error:
                 is_loading = error.no in (No.MODEL, No.NOT_FOUND) and question.is_model_new
                 if not is_loading or self._clock.monotonic_s() > until_s:

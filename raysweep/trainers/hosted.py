@@ -123,6 +123,8 @@ class Question:
     max_tokens: int
     is_model_new: bool = True
     """Whether the model may still be being loaded, so that a host which does not know it is asked again."""
+    wants_odds: bool = True
+    """Whether what else might have been written is of use."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from raysweep.config import WireTrainer as Settings
 from raysweep.dataset import Splits
 from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, ParamDoc, TokenView
-from raysweep.scoring import Prediction, metrics_of
+from raysweep.scoring import Prediction
 from raysweep.space import Params
 from raysweep.task import Example, Task, words_of
 from raysweep.trainers import wire_record
@@ -24,9 +24,9 @@ from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
 from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, tokens_of, uploaded
 from raysweep.trainers.wire_job import WireJob
-from raysweep.trainers.wire_labels import mean_coverage
 from raysweep.trainers.wire_metrics import HOST_METRICS
 from raysweep.trainers.wire_params import check_params, wire_params
+from raysweep.trainers.wire_scores import asked_rows, final_metrics, scores_of
 from raysweep.trainers.wire_size import Size
 from raysweep.trainers.wire_untuned import Untuned
 
@@ -36,8 +36,6 @@ CPUS = 0.05
 """A remote job only has to be watched."""
 DEPLOYMENT = "deployment:"
 """What the id of a deployment begins with where it stands among jobs."""
-COVERAGE = "host_label_coverage"
-"""Mean share of the probability that the labels have among the likeliest tokens."""
 
 
 class WireTrainer:
@@ -62,13 +60,12 @@ class WireTrainer:
         return self._make_gate()
 
     def describe(self) -> Capabilities:
-        """What the dialect takes; losses at epochs' ends, and label metrics at the end where models are scored."""
+        """What the dialect takes; losses at epochs' ends, and metrics of answers at the end where models are scored."""
         model = ParamDoc(default=self._settings.model, help="The base model that is tuned.")
-        labels = frozenset(f"val_{name}" for name in metrics_of(self._task)) | {COVERAGE}
         return Capabilities(
             params={**self._dialect.params, "model": model, **PROMPT_PARAMS},
             metrics=HOST_METRICS,
-            final_metrics=labels if self._is_scored else frozenset(),
+            final_metrics=final_metrics(self._task) if self._is_scored else frozenset(),
             evaluates_anywhere=False,
             cpus=CPUS,
             is_paid=self._costs.is_paid,
@@ -123,7 +120,8 @@ class WireTrainer:
             )
 
         def scores(note: str, is_stopped: Callable[[], bool]) -> Mapping[str, float | None]:
-            return self._scores(note, splits.validation, is_stopped) if self._is_scored else {}
+            rows = asked_rows(splits.validation, self._task)
+            return self._scores(note, rows, is_stopped) if self._is_scored else {}
 
         batch_size = spec.params.get("batch_size")
         size = Size(
@@ -204,11 +202,11 @@ class WireTrainer:
         if len(readings) < len(examples):
             return {}
         words = words_of(wire_record.load_model(note).prompt, self._task)
-        labels = [example.label for example in examples]
-        said = [reading.prediction for reading in readings]
-        ranking.keep(Path(note).parent, self._task, scoring.read(self._task, labels, said, words))
-        made = {f"val_{name}": value for name, value in scoring.score(self._task, labels, said, words).items()}
-        return {**made, COVERAGE: mean_coverage(readings)}
+        if self._task.writing is None:
+            labels = [example.label for example in examples]
+            answers = scoring.read(self._task, labels, [reading.prediction for reading in readings], words)
+            ranking.keep(Path(note).parent, self._task, answers)
+        return scores_of(self._task, examples, readings, words)
 
 
 def _view(job: HostedJob) -> JobView:

@@ -13,7 +13,8 @@ from raysweep.trainers.dialects import Dialect
 from raysweep.trainers.host_errors import HostError, as_failure
 from raysweep.trainers.hosted import Gate
 from raysweep.trainers.wire_data import questions
-from raysweep.trainers.wire_labels import Reading, read
+from raysweep.trainers.wire_labels import Reading
+from raysweep.trainers.wire_scores import reading_of
 from raysweep.trainers.wire_untuned import untuned_question
 
 CHUNK = 32
@@ -44,7 +45,7 @@ class Answering:
             with self._answering(note, is_stopped) as name:
                 while name and len(readings) < len(asked) and not is_stopped():
                     answers = self.gate().ask(name, asked[len(readings) : len(readings) + CHUNK])
-                    readings += [read(answer, words) for answer in answers]
+                    readings += [reading_of(answer, words, self.task) for answer in answers]
         except HostError as error:
             raise as_failure(error) from error
         return readings

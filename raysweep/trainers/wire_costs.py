@@ -11,6 +11,7 @@ from raysweep.task import Prompt, Task
 from raysweep.trainers.dialects import DIALECTS, Dialect
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_bill import Bill, most_scoring, most_training_tokens
+from raysweep.trainers.wire_scores import asked_rows
 
 AUTO_BATCH = 0.002
 """Of the examples: what OpenAI and Azure choose for themselves (2026)."""
@@ -98,7 +99,7 @@ class Costs:
         key = (splits.fingerprint, name, prompt)
         if key not in self._answers:
             self._answers[key] = most_scoring(
-                splits.test if name == "test" else splits.validation,
+                splits.test if name == "test" else asked_rows(splits.validation, self._task),
                 prompt,
                 self._task,
                 tokens_per_minute=self._dialect.limits.tokens_per_minute,

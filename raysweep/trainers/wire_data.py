@@ -72,7 +72,11 @@ def uploaded(file: ChatFile, gate: Gate) -> str:
 
 
 def questions(examples: Sequence[Example], prompt: Prompt, task: Task) -> list[Question]:
-    """The rows without their labels."""
+    """The rows without their labels or texts."""
+    if task.writing is not None:
+        longest_text = task.writing.max_new_tokens
+        asked = [render(example, prompt, task).messages for example in examples]
+        return [Question(messages, longest_text, wants_odds=False) for messages in asked]
     longest = max(len(word) for word in words_of(prompt, task))
     max_tokens = max(4, math.ceil(longest / 2) + 2)
     return [Question(render(example, prompt, task).messages, max_tokens) for example in examples]

@@ -1,0 +1,43 @@
+"""What a finished model's answers come to: the metrics that only the end of a job has."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from raysweep.scoring import Prediction, graded, metrics_of, score
+from raysweep.task import Example, Task
+from raysweep.trainers.hosted import Answer
+from raysweep.trainers.wire_labels import Reading, read
+
+COVERAGE = "host_label_coverage"
+"""Mean share of the probability that the labels have among the likeliest tokens."""
+OF_LIKELIHOOD = ("loss", "perplexity")
+"""Of free text: what was written says nothing of them. The host's own validation loss is `val_loss`."""
+
+
+def final_metrics(task: Task) -> frozenset[str]:
+    """Their names on the validation split."""
+    if task.writing is not None:
+        return frozenset(f"val_{name}" for name in metrics_of(task) if name not in OF_LIKELIHOOD)
+    return frozenset(f"val_{name}" for name in metrics_of(task)) | {COVERAGE}
+
+
+def asked_rows(examples: Sequence[Example], task: Task) -> Sequence[Example]:
+    """The validation rows that a finished model answers: all of them, or as many as the task says."""
+    return examples[: task.writing.scored_rows if task.writing else None]
+
+
+def reading_of(answer: Answer, words: Sequence[str], task: Task) -> Reading:
+    """An answer as the task sees it: a probability for each label, or the text."""
+    return read(answer, words) if task.writing is None else Reading(Prediction(None, text=answer.text), None)
+
+
+def scores_of(
+    task: Task, examples: Sequence[Example], readings: Sequence[Reading], words: Sequence[str]
+) -> Mapping[str, float | None]:
+    """The metrics of `final_metrics`; `words` are what the model was taught to say for each label."""
+    said = graded(task, examples, [reading.prediction for reading in readings])
+    made = score(task, [example.label for example in examples], said, words)
+    metrics = {f"val_{name}": value for name, value in made.items()}
+    coverages = [reading.coverage for reading in readings if reading.coverage is not None]
+    metrics[COVERAGE] = math.fsum(coverages) / len(coverages) if coverages else None
+    return {name: value for name, value in metrics.items() if name in final_metrics(task)}
