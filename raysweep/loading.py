@@ -4,12 +4,12 @@ from pathlib import Path
 
 from raysweep import assets
 from raysweep.config import SweepConfig, shipped_file
-from raysweep.config.task import GraderSection, TaskSection
+from raysweep.config.task import GraderSection, ModelGraderSection, TaskSection
 from raysweep.dataset import DataSettings, Loaded, load
 from raysweep.errors import ConfigError
 from raysweep.rules import SETTINGS, Policy
 from raysweep.task import Task, TaskKind
-from raysweep.writing import Grader, Writing
+from raysweep.writing import Grader, ModelGrader, Writing
 
 ASSET = "asset:"
 """What a data source that is an asset begins with."""
@@ -43,9 +43,11 @@ def _generation(asked: TaskSection) -> Task:
     return Task(TaskKind.GENERATION, writing=writing)
 
 
-def _grader(asked: GraderSection | None) -> Grader | None:
+def _grader(asked: GraderSection | ModelGraderSection | None) -> Grader | ModelGrader | None:
     if asked is None:
         return None
+    if isinstance(asked, ModelGraderSection):
+        return asked.made()
     anchored = asked.anchored()
     return Grader(anchored.function, str(anchored.folder) if anchored.folder else None)
 

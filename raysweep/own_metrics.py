@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from raysweep.config import SweepConfig
+from raysweep.config import SweepConfig, WireTrainer
 from raysweep.config.metrics import MetricSection
 from raysweep.errors import ConfigError
 from raysweep.scoring import Prediction, call_grader, call_own, grading_function, own_function
 from raysweep.task import Example, OwnMetric, Task
+from raysweep.writing import Grader, ModelGrader
 
 N_TRIED = 3
 """Rows of each label that a function is tried on."""
@@ -26,7 +27,7 @@ def with_own_metrics(task: Task, config: SweepConfig, examples: Sequence[Example
     labels = _few(task, examples)
     for metric in made:
         _try(metric, task, labels)
-    _try_grader(task, examples)
+    _try_grader(task, config, examples)
     return replace(task, metrics=tuple(made))
 
 
@@ -64,9 +65,14 @@ def _try(metric: OwnMetric, task: Task, labels: Sequence[str]) -> None:
         raise ConfigError(f"{error} (tried on {len(labels)} rows, {how})") from error
 
 
-def _try_grader(task: Task, examples: Sequence[Example]) -> None:
+def _try_grader(task: Task, config: SweepConfig, examples: Sequence[Example]) -> None:
     grader = task.writing.grader if task.writing else None
-    if grader is None:
+    if isinstance(grader, ModelGrader) and not isinstance(config.trainer, WireTrainer):
+        raise ConfigError(
+            f"task.grader: {grader.model} is asked at the host of a wire trainer, and this one is "
+            f"{config.trainer.kind}; name a function"
+        )
+    if not isinstance(grader, Grader):
         return
     function = grading_function(grader)
     try:

@@ -3,16 +3,21 @@
 import csv
 
 import pytest
+from openai import OpenAI
 from server_toys import admin
-from wire_toys import export, run, trainer
+from wire_toys import KEY_ENV, MODEL, export, run, trainer
 
 from raysweep import predictions
 from raysweep.config import shipped_file
 from raysweep.config.load import parse
+from raysweep.errors import ConfigError
 from raysweep.forecast import Forecaster
 from raysweep.jobs import Outcome
 from raysweep.preflight import make_ready
+from raysweep.task import Example, Message
 from raysweep.testing.server import fine_tuning_server
+from raysweep.trainers.wire_grading import grade_of, question
+from raysweep.writing import ModelGrader
 
 __all__ = ["fine_tuning_server"]
 pytestmark = pytest.mark.timeout(120)
@@ -78,3 +83,84 @@ def test_what_texts_may_cost_is_reserved_by_their_longest(fine_tuning_server, mo
     assert long.final_usd - short.final_usd == pytest.approx(20 * 100 * 40e-6)
     assert few.scoring_usd < short.scoring_usd / 5
     assert few.final_usd == short.final_usd
+
+
+def test_a_model_at_the_host_grades_every_text_and_its_cost_is_reserved(fine_tuning_server, monkeypatch, generation):
+    server = fine_tuning_server("--admin", "--epoch-s", "0.1")
+    export(monkeypatch, server)
+    grader = {"model": MODEL, "prompt": "Is {answer} what {completion} says?", "scale": [0, 5]}
+    prices = {"input_usd_per_million": 30.0, "output_usd_per_million": 60.0}
+    generation["task"] |= {"grader": grader | prices}
+
+    found = run(
+        server,
+        generation,
+        trials=1,
+        early_stopping={"kind": "none"},
+        objective={"metric": "val_grade"},
+        space={"n_epochs": 1},
+        budget={"max_usd": 0.5},
+    )
+
+    kept = predictions.find(found.folder, predictions.Place("best", 0, "test"))
+    grades = [one.grade for one in kept.predictions]
+    with OpenAI(base_url=server.base_url, api_key=server.key) as client:
+        for right, one in zip(kept.labels, kept.predictions, strict=True):
+            asked = [{"role": "user", "content": f"Is {one.text} what {right} says?"}]
+            said = client.chat.completions.create(model=MODEL, messages=asked, temperature=0, max_completion_tokens=8)
+            number = float(said.choices[0].message.content.partition("x")[0])  # a ticket: it begins with a number
+            assert one.grade == (number if number <= 5 else None)
+    assert found.finals[0].metrics["test_grade"] == pytest.approx(sum(grades) / len(grades))
+    assert found.best.ended.objective == found.best.last.metrics["val_grade"]
+    calls = admin(server, "GET", "calls")
+    assert sum(n for name, n in calls.items() if "chat/completions" in name) == 2 * (10 + 20) + 20
+    assert 0 < found.state.finals_usd < found.state.spending.spent < 0.5
+
+
+def test_a_grader_that_costs_money_needs_its_prices_at_a_paid_host(generation, monkeypatch):
+    monkeypatch.setenv(KEY_ENV, "sk-none")
+    generation["task"]["grader"] = {"model": "gpt-4.1"}
+    generation["trainer"] = {"kind": "wire", "host": "openai", "model": MODEL, "key_env": KEY_ENV}
+    generation |= {"space": {"n_epochs": 1}, "trials": 1, "early_stopping": {"kind": "none"}}
+    generation |= {"objective": {"metric": "val_grade"}, "evaluation": {"every_epochs": 1}}
+
+    with pytest.raises(ConfigError, match=r"task\.grader: nobody knows what gpt-4\.1 costs"):
+        Forecaster(make_ready(parse(generation, "test")), 1).forecast()
+
+
+def test_a_model_cannot_grade_where_there_is_no_host(generation):
+    generation["task"]["grader"] = {"model": "gpt-4.1"}
+
+    with pytest.raises(ConfigError, match=r"task\.grader: gpt-4\.1 is asked at the host of a wire trainer"):
+        make_ready(parse(generation | {"objective": {"metric": "val_grade"}}, "test"))
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"model": "gpt-4.1", "prompt": "Good?"}, "has no {answer}"),
+        ({"model": "gpt-4.1", "scale": [1, 0]}, "must ascend"),
+        ({"model": "gpt-4.1", "function": "a:b"}, "function"),
+    ],
+)
+def test_a_grader_that_cannot_grade_is_refused(generation, section, words):
+    generation["task"]["grader"] = section
+
+    with pytest.raises(ConfigError, match=words):
+        parse(generation, "test")
+
+
+@pytest.mark.parametrize(
+    ("said", "grade"),
+    [("0.5", 0.5), ("Grade: 1", 1.0), ("1/1", 1.0), ("7", None), ("-1", None), ("good", None), ("", None)],
+)
+def test_a_grade_is_the_first_number_of_the_reply_if_it_is_on_the_scale(said, grade):
+    assert grade == grade_of(ModelGrader("m", "{answer}", 0.0, 1.0, 8), said)
+
+
+def test_what_a_text_holds_is_no_place_to_be_filled():
+    grader = ModelGrader("m", "{prompt} | {completion} | {answer} | {other}", 0.0, 1.0, 8)
+
+    asked = question(grader, Example((Message("user", "p {answer}"),), "c {prompt}"), "a {completion}")
+
+    assert "p {answer} | c {prompt} | a {completion} | {other}" == asked.messages[0].content

@@ -3,17 +3,56 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from raysweep.config.metrics import FunctionSection, spelled_out
 from raysweep.config.sections import Section
+from raysweep.writing import ModelGrader
 
 
 class GraderSection(FunctionSection):
     """A function that grades one text: of the prompt, the right text and the written one; a number, or None."""
 
 
-_Grader = Annotated[GraderSection, BeforeValidator(spelled_out, json_schema_input_type=GraderSection | str)]
+class ModelGraderSection(Section):
+    """A model at the wire trainer's host that grades one text; what it costs is part of the budget."""
+
+    model: str
+    """Its name at the host, or its deployment's."""
+    prompt: str = (
+        "Asked:\n{prompt}\n\nThe right answer:\n{completion}\n\nThe answer given:\n{answer}\n\n"
+        "How good is the answer given, from 0 (wrong) to 1 (as good as the right one)? Reply with the number alone."
+    )
+    """`{answer}` is where the text goes, `{prompt}` and `{completion}` where the row's own go."""
+    scale: tuple[float, float] = (0.0, 1.0)
+    """The worst and the best grade; a reply without a number on it is no grade."""
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Of a reply."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of the tokens that it reads; wanted where the host is paid."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of the tokens that it writes; wanted where the host is paid."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.made()
+        return self
+
+    def made(self) -> ModelGrader:
+        """The grader; raises ValueError for a prompt without the text, or a scale that does not ascend."""
+        prices = (self.input_usd_per_million, self.output_usd_per_million)
+        return ModelGrader(self.model, self.prompt, *self.scale, self.max_tokens, *prices)
+
+
+def _is_model(raw: object) -> str:
+    has_model = "model" in raw if isinstance(raw, dict) else isinstance(raw, ModelGraderSection)
+    return "model" if has_model else "function"
+
+
+_Function = Annotated[GraderSection, BeforeValidator(spelled_out, json_schema_input_type=GraderSection | str)]
+_Grader = Annotated[
+    Annotated[_Function, Tag("function")] | Annotated[ModelGraderSection, Tag("model")], Discriminator(_is_model)
+]
 
 
 class TaskSection(Section):
@@ -31,7 +70,7 @@ class TaskSection(Section):
     scored_rows: Annotated[int, Field(ge=1)] | None = None
     """Of a generation: each evaluation writes texts for the first so many validation rows; None: for all."""
     grader: _Grader | None = None
-    """Of a generation: a function of your own that grades each text, which makes the metric `grade`."""
+    """Of a generation: a function of your own, or a model, that grades each text: the metric `grade`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -43,8 +82,10 @@ class TaskSection(Section):
 
     def beside(self, folder: Path) -> Self:
         """With the folder of its grader where that lies beside the settings' file."""
-        return self.model_copy(update={"grader": self.grader and self.grader.beside(folder)})
+        grader = self.grader
+        return self.model_copy(update={"grader": grader.beside(folder)}) if isinstance(grader, GraderSection) else self
 
     def anchored(self) -> Self:
         """With an absolute folder of its grader."""
-        return self.model_copy(update={"grader": self.grader and self.grader.anchored()})
+        grader = self.grader
+        return self.model_copy(update={"grader": grader.anchored()}) if isinstance(grader, GraderSection) else self

@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 
 def graded(task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Prediction]:
-    """The predictions with a grade wherever a text was written; as they are where the task has no grader.
+    """The predictions with a grade wherever a text was written; as they are where the grader is no function.
 
     A text that the grader breaks on has none, and the log has one warning for all of them. Raises ConfigError where
     the grader cannot be imported on this machine.
     """
     grader = task.writing.grader if task.writing else None
-    if grader is None:
+    if not isinstance(grader, Grader):
         return list(predictions)
     function = grading_function(grader)
     made: list[Prediction] = []

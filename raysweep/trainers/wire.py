@@ -1,6 +1,5 @@
 """Fine-tunes at a host of OpenAI's wire, through a gate; neither the SDK nor torch is loaded in here."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -9,7 +8,6 @@ from raysweep import ranking, scoring
 from raysweep.clock import Clock, RealClock
 from raysweep.config import WireTrainer as Settings
 from raysweep.dataset import Splits
-from raysweep.errors import ConfigError
 from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, ParamDoc, TokenView
 from raysweep.scoring import Prediction
 from raysweep.space import Params
@@ -23,14 +21,14 @@ from raysweep.trainers.wire_answers import NOWHERE_TO_ANSWER, Answering, deploym
 from raysweep.trainers.wire_begin import Beginning
 from raysweep.trainers.wire_costs import Costs
 from raysweep.trainers.wire_data import ChatFile, chat_file, check_rows, places_of, tokens_of, uploaded
+from raysweep.trainers.wire_grading import grader_of
 from raysweep.trainers.wire_job import WireJob
 from raysweep.trainers.wire_metrics import HOST_METRICS
+from raysweep.trainers.wire_models import refuse_shut_down
 from raysweep.trainers.wire_params import check_params, wire_params
-from raysweep.trainers.wire_scores import asked_rows, final_metrics, scores_of
+from raysweep.trainers.wire_scores import asked_rows, coverage_of, final_metrics, scores_of
 from raysweep.trainers.wire_size import Size
 from raysweep.trainers.wire_untuned import Untuned
-
-_LOG = logging.getLogger(__name__)
 
 CPUS = 0.05
 """A remote job only has to be watched."""
@@ -78,22 +76,19 @@ class WireTrainer:
         )
 
     def prepare(self, data: Splits) -> DataRefs:
-        """Refuse what the host would: rows, key, base model. Files are uploaded with the first job that wants them."""
+        """Refuse what the host would: rows, key, models. Files are uploaded with the first job that wants them."""
         check_rows(data.train, data.validation)
         if self._settings.rehearsal and self._settings.base_url is None:  # its server does not run: nobody to ask
             return DataRefs(data.fingerprint, data)
         try:
             model = self._gate.model(self._settings.model)
+            grader = grader_of(self._task)
+            if grader and not self._dialect.needs_deployment:
+                self._gate.model(grader.model)
             self._gate.deployments()  # whoever may not make any learns so before jobs are paid
         except HostError as error:
             raise as_input_error(error) from error
-        today = self._clock.now().date().isoformat()
-        if model.shutdown_date is not None and model.shutdown_date[:10] <= today:
-            raise ConfigError(
-                f"trainer.model: {model.name} was shut down on {model.shutdown_date}; choose another (today is {today})"
-            )
-        if model.shutdown_date is not None:
-            _LOG.warning("%s is shut down on %s, and what is made of it too", model.name, model.shutdown_date)
+        refuse_shut_down(model, self._clock.now().date().isoformat())
         return DataRefs(data.fingerprint, data)
 
     def submit(self, spec: JobSpec, data: DataRefs) -> WireJob:
@@ -202,11 +197,11 @@ class WireTrainer:
         if len(readings) < len(examples):
             return {}
         words = words_of(wire_record.load_model(note).prompt, self._task)
+        said = [reading.prediction for reading in readings]
         if self._task.writing is None:
             labels = [example.label for example in examples]
-            answers = scoring.read(self._task, labels, [reading.prediction for reading in readings], words)
-            ranking.keep(Path(note).parent, self._task, answers)
-        return scores_of(self._task, examples, readings, words)
+            ranking.keep(Path(note).parent, self._task, scoring.read(self._task, labels, said, words))
+        return scores_of(self._task, examples, said, words) | coverage_of(self._task, readings)
 
 
 def _view(job: HostedJob) -> JobView:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.clock import Clock
 from raysweep.config import WireTrainer as Settings
@@ -13,6 +13,7 @@ from raysweep.trainers.dialects import Dialect
 from raysweep.trainers.host_errors import HostError, as_failure
 from raysweep.trainers.hosted import Gate
 from raysweep.trainers.wire_data import questions
+from raysweep.trainers.wire_grading import graded_by_model
 from raysweep.trainers.wire_labels import Reading
 from raysweep.trainers.wire_scores import reading_of
 from raysweep.trainers.wire_untuned import untuned_question
@@ -46,9 +47,11 @@ class Answering:
                 while name and len(readings) < len(asked) and not is_stopped():
                     answers = self.gate().ask(name, asked[len(readings) : len(readings) + CHUNK])
                     readings += [reading_of(answer, words, self.task) for answer in answers]
+            said = [reading.prediction for reading in readings]
+            graded = graded_by_model(self.gate(), self.task, examples[: len(said)], said, is_stopped)
         except HostError as error:
             raise as_failure(error) from error
-        return readings
+        return [replace(one, prediction=said) for one, said in zip(readings, graded, strict=True)]
 
     @contextmanager
     def _answering(self, note: wire_record.ModelNote, is_stopped: Callable[[], bool]) -> Iterator[str]:

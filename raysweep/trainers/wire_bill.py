@@ -37,11 +37,18 @@ class Bill:
     """Of the finished model on the validation split, at most."""
     free_states: frozenset[str] = frozenset()
     """The host's words for a job that does not train."""
+    grading_usd: float = 0.0
+    """Of the grader of the finished model's texts, at most."""
 
     @property
     def at_most_usd(self) -> float:
         """Before anything has begun."""
-        return self.training_usd(self.n_epochs) + self.prices.usd(self.scoring)
+        return self.training_usd(self.n_epochs) + self.answers_usd
+
+    @property
+    def answers_usd(self) -> float:
+        """Of a finished model's answers on the validation split, and their grades, at most."""
+        return self.prices.usd(self.scoring) + self.grading_usd
 
     def training_usd(self, epochs: float) -> float:
         """For so much of it."""
@@ -55,7 +62,7 @@ class Bill:
         """Of a job that has ended well; None: the host does not say what it has trained."""
         if not trained_tokens:
             return self.at_most_usd
-        return self.prices.usd(Usage(trained_tokens)) + self.prices.usd(self.scoring)
+        return self.prices.usd(Usage(trained_tokens)) + self.answers_usd
 
 
 def most_tokens(text: str) -> int:

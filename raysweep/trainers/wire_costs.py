@@ -1,16 +1,18 @@
 """What the jobs of one wire trainer cost and how long they take, before they begin; asks no host."""
 
 import math
+from collections.abc import Sequence
 
 from raysweep.base_prices import base_prices_of
 from raysweep.config import WireTrainer as Settings
 from raysweep.cost import NAMES, Prices, Usage, prices_of, rehearsed_prices_of
 from raysweep.dataset import Splits
 from raysweep.jobs import Estimate, JobSpec
-from raysweep.task import Prompt, Task
+from raysweep.task import Example, Prompt, Task
 from raysweep.trainers.dialects import DIALECTS, Dialect
 from raysweep.trainers.prompting import prompt_of
 from raysweep.trainers.wire_bill import Bill, most_scoring, most_training_tokens
+from raysweep.trainers.wire_grading import grader_of, most_grading_usd
 from raysweep.trainers.wire_scores import asked_rows
 
 AUTO_BATCH = 0.002
@@ -43,9 +45,10 @@ class Costs:
         if bill is None:
             prices = self._prices(str(spec.params["model"]))
             return Estimate(tokens, None, duration_s=duration_s, prices=prices.words if prices else ())
-        final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) if self._can_answer else 0.0
-        scoring_usd = bill.prices.usd(bill.scoring)
-        return Estimate(tokens, bill.at_most_usd, scoring_usd, final_usd, duration_s, bill.prices.words)
+        final_usd = 0.0
+        if self._can_answer:
+            final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) + self._grading_usd(splits.test)
+        return Estimate(tokens, bill.at_most_usd, bill.answers_usd, final_usd, duration_s, bill.prices.words)
 
     def base_prices(self, model: str) -> Prices | None:
         """Of the base model as it comes; None: nobody knows. A rehearsal takes what nobody knows for nothing."""
@@ -58,17 +61,23 @@ class Costs:
     def bill(self, spec: JobSpec, splits: Splits) -> Bill | None:
         """A job's; None where nothing costs anything. Raises as `estimate` does."""
         prices = self._prices(str(spec.params["model"]))
-        if prices is None or prices.is_free:
+        grading_usd = self._grading_usd(asked_rows(splits.validation, self._task))
+        if (prices is None or prices.is_free) and not grading_usd:
             return None
+        prices = prices or Prices(0.0, 0.0, 0.0, 0.0)
         prompt = prompt_of(spec.params)
         scoring = self._scoring(splits, "validation", prompt) if self._is_scored else Usage()
         tokens = self._tokens(splits, prompt)
-        return Bill(prices, tokens, spec.evaluate_at[-1], scoring, self._dialect.waiting_states)
+        if not self._is_scored:
+            grading_usd = 0.0
+        return Bill(prices, tokens, spec.evaluate_at[-1], scoring, self._dialect.waiting_states, grading_usd)
 
     @property
     def is_paid(self) -> bool:
         """Whether jobs may cost money, or are rehearsed as if they did."""
-        return self._dialect.is_paid or self._is_rehearsed or any(self._settings.prices.given.values())
+        grader = grader_of(self._task)
+        has_price = any(self._settings.prices.given.values()) or bool(grader and grader.has_price)
+        return self._dialect.is_paid or self._is_rehearsed or has_price
 
     @property
     def _is_rehearsed(self) -> bool:
@@ -106,6 +115,9 @@ class Costs:
                 is_deployed=self._dialect.needs_deployment,
             )
         return self._answers[key]
+
+    def _grading_usd(self, rows: Sequence[Example]) -> float:
+        return most_grading_usd(self._task, rows, is_paid=self._dialect.is_paid)
 
     def _duration_s(self, spec: JobSpec, n_train: int) -> float | None:
         if self._dialect.overhead_s is None or self._dialect.step_s is None:

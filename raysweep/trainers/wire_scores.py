@@ -1,7 +1,7 @@
 """What a finished model's answers come to: the metrics that only the end of a job has."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from raysweep.scoring import Prediction, graded, metrics_of, score
 from raysweep.task import Example, Task
@@ -32,12 +32,16 @@ def reading_of(answer: Answer, words: Sequence[str], task: Task) -> Reading:
 
 
 def scores_of(
-    task: Task, examples: Sequence[Example], readings: Sequence[Reading], words: Sequence[str]
-) -> Mapping[str, float | None]:
+    task: Task, examples: Sequence[Example], said: Sequence[Prediction], words: Sequence[str]
+) -> dict[str, float | None]:
     """The metrics of `final_metrics`; `words` are what the model was taught to say for each label."""
-    said = graded(task, examples, [reading.prediction for reading in readings])
-    made = score(task, [example.label for example in examples], said, words)
-    metrics = {f"val_{name}": value for name, value in made.items()}
+    made = score(task, [example.label for example in examples], graded(task, examples, said), words)
+    return {f"val_{name}": value for name, value in made.items() if f"val_{name}" in final_metrics(task)}
+
+
+def coverage_of(task: Task, readings: Sequence[Reading]) -> dict[str, float | None]:
+    """The mean coverage; nothing where there are no labels."""
+    if task.writing is not None:
+        return {}
     coverages = [reading.coverage for reading in readings if reading.coverage is not None]
-    metrics[COVERAGE] = math.fsum(coverages) / len(coverages) if coverages else None
-    return {name: value for name, value in metrics.items() if name in final_metrics(task)}
+    return {COVERAGE: math.fsum(coverages) / len(coverages) if coverages else None}
