@@ -8,10 +8,12 @@ import torch
 from engine_toys import PARAMS, example, run_to_end, save_toy_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from raysweep import assets
 from raysweep.clock import RealClock
 from raysweep.config import LoraTrainer as LoraSettings
 from raysweep.dataset import Splits
 from raysweep.engine.batches import Collator
+from raysweep.engine.chat_tokens import ChatTokenizer
 from raysweep.engine.family import Family
 from raysweep.engine.model import load_backbone
 from raysweep.engine.place import place_on
@@ -190,3 +192,20 @@ def test_an_encoder_is_refused(tmp_path):
 def test_label_words_are_refused(make, tmp_path):
     with pytest.raises(JobFailed, match="a generation has no labels"):
         make().submit(spec(tmp_path, label_words=("a", "b")), refs())
+
+
+def test_an_answers_tokens_together_are_its_text(causal):
+    tokenizer = ChatTokenizer(causal)
+    tokens = AutoTokenizer.from_pretrained(causal)("the film was very fine").input_ids
+
+    assert ["the", " film", " was", " very", " fine"] == tokenizer.pieces(tokens)
+
+
+@pytest.mark.assets
+def test_a_letter_of_several_tokens_stays_whole():
+    tokenizer = ChatTokenizer(assets.path("smollm2-135m"))
+    text = "two 🍕 for 日本"
+    tokens = AutoTokenizer.from_pretrained(assets.path("smollm2-135m"))(text).input_ids
+
+    assert text == "".join(tokenizer.pieces(tokens))
+    assert "" in tokenizer.pieces(tokens)

@@ -1,9 +1,9 @@
 """Chats answered token by token, each with the log-probabilities of what else might have stood there."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from peft import PeftModel
@@ -55,6 +55,7 @@ class ChatModel:
         prompt = self._tokenizer.prompt(turns)[-MAX_LENGTH:]
         dice = torch.Generator().manual_seed(seed)
         choices: list[Choice] = []
+        tokens: list[int] = []
         following, past = torch.tensor([prompt]), None
         with self._with_adapter(adapter) as model, torch.no_grad():
             while len(choices) < n:
@@ -62,10 +63,15 @@ class ChatModel:
                 logprobs, past = out.logits[0, -1].float().log_softmax(0).cpu(), out.past_key_values
                 token = _drawn(logprobs, temperature, dice)
                 if token == self._tokenizer.end:
-                    return Said(tuple(choices), False, len(prompt))
+                    return Said(self._spelled(choices, tokens), False, len(prompt))
+                tokens.append(token)
                 choices.append(self._choice(logprobs, token, n_top))
                 following = torch.tensor([[token]])
-        return Said(tuple(choices), True, len(prompt))
+        return Said(self._spelled(choices, tokens), True, len(prompt))
+
+    def _spelled(self, choices: Sequence[Choice], tokens: Sequence[int]) -> tuple[Choice, ...]:
+        pieces = self._tokenizer.pieces(tokens)
+        return tuple(replace(one, text=piece) for one, piece in zip(choices, pieces, strict=True))
 
     def _choice(self, logprobs: torch.Tensor, token: int, n_top: int) -> Choice:
         values, tokens = logprobs.topk(min(n_top, logprobs.numel()))

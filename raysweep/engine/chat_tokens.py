@@ -15,6 +15,10 @@ MAX_LENGTH = 512
 """Tokens of a chat; of a longer one the beginning is cut off, so that its answer stays."""
 
 
+HALF_A_LETTER = "\ufffd"
+"""What a tokenizer writes for bytes that are no letter yet."""
+
+
 @dataclass(frozen=True)
 class ChatTokens:
     """One chat."""
@@ -64,6 +68,19 @@ class ChatTokenizer:
     def text(self, token: int) -> str:
         """The token for a person to read."""
         return str(self._tokenizer.decode([token]))
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """What each token adds to the text of those before it: together they are the whole text.
+
+        Of a letter in several tokens, all is with the last one.
+        """
+        found, text = [], ""
+        for n in range(1, len(tokens) + 1):
+            whole = str(self._tokenizer.decode(list(tokens[:n])))
+            is_half = whole.endswith(HALF_A_LETTER) and n < len(tokens)
+            found.append("" if is_half else whole[len(text) :])
+            text = text if is_half else whole
+        return found
 
 
 def batch_of(chats: Sequence[ChatTokens]) -> ChatBatch:
