@@ -101,7 +101,7 @@ class Asking:
         n_shots = ready.config.final.shots if shots else 0
         asked = untuned.find(self.folder).get(name)
         if asked is None or asked.key != key:
-            asked = Asked(model_of(ready, best.params), n_shots, key)
+            asked = Asked(model_of(ready, best.params), n_shots, key, has_labels=ready.task.writing is None)
         asked = replace(asked, reason=asker.why_not_untuned(best.params, shots))
         self._keep(name, asked)
         for split in () if asked.reason else self.plan.splits:

@@ -25,6 +25,8 @@ class Asked:
     """Of model, prompt and examples: with another one its scores are another's."""
     splits: tuple[str, ...] = ()
     """Those that it has answered."""
+    has_labels: bool = True
+    """Whether the task has some; else the examples are so many in all."""
     reason: str = ""
     """Why it was not asked, as a sentence; empty where it was."""
 
@@ -33,7 +35,8 @@ class Asked:
         """For findings."""
         if self.reason:
             return f"The base model was not asked {self.how}: {self.reason}."
-        told = f", told {self.n_shots} training {'row' if self.n_shots == 1 else 'rows'} of each label before every row"
+        rows = f"{self.n_shots} training {'row' if self.n_shots == 1 else 'rows'}"
+        told = f", told {rows}{' of each label' if self.has_labels else ''} before every row"
         return f"The base model {self.how} is {self.model} without a fine-tune{told if self.n_shots else ''}."
 
     @property
@@ -43,14 +46,15 @@ class Asked:
 
 
 def chosen_shots(rows: Sequence[Example], task: Task, n: int, *, seed: int) -> tuple[Example, ...]:
-    """`n` examples of each label, or as many as there are, by seed alone; the labels take turns.
+    """`n` examples of each label, or as many as there are, by seed alone; the labels take turns. Of free text, `n`.
 
     From the shorter half of each label's rows: every row that is asked about is preceded by all of them.
     """
     dice = random.Random(f"{seed}-shots")
     drawn = []
-    for label in task.labels:
-        own = sorted((one for one in rows if one.label == label), key=_length)
+    families = [[one for one in rows if one.label == label] for label in task.labels] or [list(rows)]
+    for family in families:
+        own = sorted(family, key=_length)
         shorter = own[: max(n, len(own) // 2)]
         drawn.append(dice.sample(shorter, min(n, len(shorter))))
     turns = [[one[place] for one in drawn if place < len(one)] for place in range(n)]

@@ -19,10 +19,11 @@ from raysweep.engine.model import load_backbone
 from raysweep.engine.place import place_on
 from raysweep.engine.quiet import quietly
 from raysweep.engine.tokens import Encoding, Tokenizer
+from raysweep.engine.untuned import base_model, stopped
 from raysweep.engine.writer import Writer
 from raysweep.errors import ConfigError, JobFailed
 from raysweep.jobs import DataRefs, JobSpec
-from raysweep.scoring import score
+from raysweep.scoring import Prediction, score
 from raysweep.task import Prompt, Task, TaskKind
 from raysweep.trainers.lora import LoraTrainer
 from raysweep.writing import Writing
@@ -209,3 +210,28 @@ def test_a_letter_of_several_tokens_stays_whole():
 
     assert text == "".join(tokenizer.pieces(tokens))
     assert "" in tokenizer.pieces(tokens)
+
+
+@pytest.mark.parametrize("is_chat", [False, True])
+def test_the_base_model_writes_too_and_after_examples_one_answer_only(make, tmp_path, is_chat):
+    trainer = make()
+    params = {**FREE, "template": "{prompt}", "system": None, "label_words": ()}
+    shots = [row(number, is_chat=is_chat) for number in (1, 2)]
+    asked = [row(number, is_chat=is_chat) for number in (3, 4)]
+
+    alone = trainer.predict(trainer.untuned(params, (), tmp_path / "zero"), asked)
+    told = trainer.predict(trainer.untuned(params, shots, tmp_path / "few"), asked)
+
+    assert all(one.text is not None and one.loss > 0 for one in (*alone, *told))
+    assert [one.n_tokens for one in alone] == [one.n_tokens for one in told] == [4, 3]
+    assert [one.loss for one in alone] != [one.loss for one in told]
+
+
+def test_an_untuned_text_ends_where_the_next_example_would_begin(make):
+    shots = [row(1), row(2)]
+    place = make()._place()
+
+    told, chat = (base_model(place, Prompt(), one) for one in (shots, [row(1, is_chat=True)]))
+
+    assert ("\n\n", "") == (told.stop, chat.stop)
+    assert "the cast" == stopped(Prediction(None, text="the cast\n\nthe film"), told.stop).text

@@ -26,13 +26,13 @@ PRICES = {"training_usd_per_million": 100.0, "input_usd_per_million": 10.0, "out
 
 @pytest.fixture
 def generation(synthetic):
-    """The shipped orders, as free text; 10 of 40 validation rows are written."""
+    """The shipped orders, as free text; 10 of 12 validation rows are written."""
     synthetic["task"] = {"kind": "generation", "max_new_tokens": 12, "scored_rows": 10}
     synthetic["data"] = {
         "source": "shipped:orders.csv",
         "prompt": "order",
         "completion": "ticket",
-        "split": {"train": 100, "validation": 40, "test": 20},
+        "split": {"train": 100, "validation": 12, "test": 12},
     }
     return synthetic
 
@@ -43,7 +43,7 @@ def test_a_sweep_of_free_text_stops_by_the_hosts_loss_and_scores_what_models_wri
     server = fine_tuning_server("--admin", "--epoch-s", "0.2", "--running", "20")
     export(monkeypatch, server)
 
-    found = run(server, generation, trials=4, objective={"metric": "val_token_f1"})
+    found = run(server, generation, trials=4, objective={"metric": "val_token_f1"}, final={"baseline": True})
 
     outcomes = [trial.outcome for trial in found.state.trials.values()]
     assert {Outcome.COMPLETED, Outcome.PRUNED} >= set(outcomes)
@@ -52,7 +52,9 @@ def test_a_sweep_of_free_text_stops_by_the_hosts_loss_and_scores_what_models_wri
     assert {"val_exact_match", "val_token_f1", "val_loss", "train_loss"} <= best.keys()
     assert not {"val_perplexity", "host_label_coverage"} & best.keys()
     assert best["val_loss"] is not None
-    final = found.finals[0].metrics
+    scored = {final.name: final.metrics for final in found.finals if final.split == "test"}
+    assert {"best", "zero_shot", "few_shot", "commonest", "nearest"} == set(scored)
+    final = scored["best"]
     assert (final["test_token_f1"] > 0.1, final["test_loss"]) == (True, None)  # the server knows no test row's answer
     kept = predictions.find(found.folder, predictions.Place("best", found.best.number, "test"))
     written = [one.text for one in kept.predictions]
@@ -63,7 +65,7 @@ def test_a_sweep_of_free_text_stops_by_the_hosts_loss_and_scores_what_models_wri
     assert len(set(written)) > 5
     calls = admin(server, "GET", "calls")
     asked = sum(n for name, n in calls.items() if "chat/completions" in name)
-    assert asked == 10 * outcomes.count(Outcome.COMPLETED) + 20
+    assert asked == 10 * outcomes.count(Outcome.COMPLETED) + 12 + 2 * (12 + 12)
 
 
 def test_what_texts_may_cost_is_reserved_by_their_longest(fine_tuning_server, monkeypatch, generation):
@@ -79,9 +81,9 @@ def test_what_texts_may_cost_is_reserved_by_their_longest(fine_tuning_server, mo
         return Forecaster(ready, 1).forecast().dearest
 
     short, long, few = most(max_new_tokens=10), most(max_new_tokens=110), most(max_new_tokens=10, scored_rows=4)
-    assert long.scoring_usd - short.scoring_usd == pytest.approx(40 * 100 * 40e-6)
-    assert long.final_usd - short.final_usd == pytest.approx(20 * 100 * 40e-6)
-    assert few.scoring_usd < short.scoring_usd / 5
+    assert long.scoring_usd - short.scoring_usd == pytest.approx(12 * 100 * 40e-6)
+    assert long.final_usd - short.final_usd == pytest.approx(12 * 100 * 40e-6)
+    assert few.scoring_usd < short.scoring_usd / 2
     assert few.final_usd == short.final_usd
 
 
@@ -113,7 +115,7 @@ def test_a_model_at_the_host_grades_every_text_and_its_cost_is_reserved(fine_tun
     assert found.finals[0].metrics["test_grade"] == pytest.approx(sum(grades) / len(grades))
     assert found.best.ended.objective == found.best.last.metrics["val_grade"]
     calls = admin(server, "GET", "calls")
-    assert sum(n for name, n in calls.items() if "chat/completions" in name) == 2 * (10 + 20) + 20
+    assert sum(n for name, n in calls.items() if "chat/completions" in name) == 2 * (10 + 12) + 12
     assert 0 < found.state.finals_usd < found.state.spending.spent < 0.5
 
 

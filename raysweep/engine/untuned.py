@@ -15,6 +15,7 @@ from raysweep.engine.model import Placement, load_backbone
 from raysweep.engine.params import Loss
 from raysweep.engine.place import Place
 from raysweep.engine.tokens import Encoding, Tokenizer, spaced
+from raysweep.engine.writer import AnyAnswerer, Writer
 from raysweep.errors import InputError
 from raysweep.scoring import Prediction
 from raysweep.task import PLACEHOLDER, Example, Message, Prompt, render
@@ -22,6 +23,8 @@ from raysweep.untuned import after_system, turns_of
 from raysweep.whole import write_whole_bytes
 
 FILE_NAME = "raysweep_base.json"
+BETWEEN = "\n\n"
+"""Behind each example that is told as text."""
 TURN_TOKENS = 8
 """At most, that a chat template puts around a turn."""
 
@@ -34,6 +37,8 @@ class BaseModel:
     """With examples for plain rows in the prompt's template."""
     before: tuple[Message, ...] = ()
     """Examples for chats: earlier turns."""
+    stop: str = ""
+    """Of free text after plain examples: what would begin another one; the text ends before it."""
 
 
 def why_not(place: Place, prompt: Prompt, shots: Sequence[Example]) -> str:
@@ -59,7 +64,8 @@ def base_model(place: Place, prompt: Prompt, shots: Sequence[Example]) -> BaseMo
     (n_tokens,) = Tokenizer(plain).lengths([Example((Message("user", text),), shots[0].label)])
     room = n_tokens + TURN_TOKENS * len(before)
     told = encoding.prompt if before else replace(prompt, template=text + prompt.template)
-    return BaseModel(replace(encoding, prompt=told, max_length=encoding.max_length + room), before)
+    stop = "" if before or place.task.writing is None else BETWEEN
+    return BaseModel(replace(encoding, prompt=told, max_length=encoding.max_length + room), before, stop)
 
 
 def save(folder: Path, base: BaseModel) -> Path:
@@ -84,8 +90,18 @@ def predict(folder: Path, placement: Placement, examples: Sequence[Example]) -> 
         [replace(one, messages=after_system(one.messages, base.before)) for one in examples]
     )
     backbone = load_backbone(encoding.model, encoding.family, placement)
-    answerer = Answerer(backbone, encoding.task, Loss.CROSS_ENTROPY, rows.words).requires_grad_(False)
-    return predict_rows(answerer, Collator(rows), lambda: None)
+    answerer: AnyAnswerer = (
+        Answerer(backbone, encoding.task, Loss.CROSS_ENTROPY, rows.words)
+        if encoding.task.writing is None
+        else Writer(backbone, encoding.task, Tokenizer(encoding))
+    )
+    said = predict_rows(answerer.requires_grad_(False), Collator(rows), lambda: None)
+    return [stopped(one, base.stop) for one in said] if base.stop else said
+
+
+def stopped(said: Prediction, stop: str) -> Prediction:
+    """Its text up to there."""
+    return said if said.text is None else replace(said, text=said.text.partition(stop)[0].strip())
 
 
 def _told(shots: Sequence[Example], encoding: Encoding) -> str:
@@ -93,4 +109,4 @@ def _told(shots: Sequence[Example], encoding: Encoding) -> str:
     bare = replace(encoding.prompt, system="")
     rendered = [render(shot, bare, encoding.task) for shot in shots]
     texts = [f"{one.text}{spaced(one.completion, bare.template)}" for one in rendered]
-    return "".join(f"{text.replace(PLACEHOLDER, '')}\n\n" for text in texts)
+    return "".join(f"{text.replace(PLACEHOLDER, '')}{BETWEEN}" for text in texts)

@@ -47,7 +47,7 @@ class Costs:
             return Estimate(tokens, None, duration_s=duration_s, prices=prices.words if prices else ())
         final_usd = 0.0
         if self._can_answer:
-            final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) + self._grading_usd(splits.test)
+            final_usd = bill.prices.usd(self._scoring(splits, "test", prompt)) + self.grading_usd(splits.test)
         return Estimate(tokens, bill.at_most_usd, bill.answers_usd, final_usd, duration_s, bill.prices.words)
 
     def base_prices(self, model: str) -> Prices | None:
@@ -61,7 +61,7 @@ class Costs:
     def bill(self, spec: JobSpec, splits: Splits) -> Bill | None:
         """A job's; None where nothing costs anything. Raises as `estimate` does."""
         prices = self._prices(str(spec.params["model"]))
-        grading_usd = self._grading_usd(asked_rows(splits.validation, self._task))
+        grading_usd = self.grading_usd(asked_rows(splits.validation, self._task))
         if (prices is None or prices.is_free) and not grading_usd:
             return None
         prices = prices or Prices(0.0, 0.0, 0.0, 0.0)
@@ -116,7 +116,8 @@ class Costs:
             )
         return self._answers[key]
 
-    def _grading_usd(self, rows: Sequence[Example]) -> float:
+    def grading_usd(self, rows: Sequence[Example]) -> float:
+        """Of a model that grades what is written for these rows, at most; 0 for none. Raises as `estimate` does."""
         return most_grading_usd(self._task, rows, is_paid=self._dialect.is_paid)
 
     def _duration_s(self, spec: JobSpec, n_train: int) -> float | None:

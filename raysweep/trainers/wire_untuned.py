@@ -40,13 +40,14 @@ class Untuned:
     def usd(self, params: Params, shots: Sequence[Example], examples: Sequence[Example]) -> float | None:
         """What its answers cost at most; None: nothing."""
         prices = self._prices(str(params["model"]))
-        if prices is None or prices.is_free:
+        grading_usd = self.costs.grading_usd(examples)
+        if prices is None or (prices.is_free and not grading_usd):
             return None
         prompt = prompt_of(params)
         told = (Message("system", self._says(params)), *turns_of(shots, prompt, self.task))
         usage = most_reading(questions(examples, prompt, self.task))
         before = most_reading([Question(told, 0)]).input_tokens * len(examples)
-        return prices.usd(replace(usage, input_tokens=usage.input_tokens + before))
+        return prices.usd(replace(usage, input_tokens=usage.input_tokens + before)) + grading_usd
 
     def note(self, params: Params, shots: Sequence[Example], folder: Path) -> str:
         """What it is and what it is told, written down; the path of the note."""
@@ -64,7 +65,9 @@ class Untuned:
         )
 
     def _says(self, params: Params) -> str:
-        """A tuned model knows the labels, an untuned one has to be told."""
+        """A tuned model knows the labels, an untuned one has to be told; of free text nothing."""
+        if self.task.writing is not None:
+            return ""
         return f"Answer with one of these and nothing else: {', '.join(words_of(prompt_of(params), self.task))}"
 
     def _prices(self, model: str) -> Prices | None:
@@ -74,8 +77,10 @@ class Untuned:
 def untuned_question(question: Question, note: wire_record.ModelNote) -> Question:
     """What an untuned model is asked in a tuned one's place: told the labels, then the examples."""
     first, *others = question.messages
-    if first.role == "system":
+    if not note.says:
+        messages = question.messages
+    elif first.role == "system":
         messages = (Message("system", f"{first.content}\n\n{note.says}"), *others)
     else:
         messages = (Message("system", note.says), first, *others)
-    return Question(after_system(messages, note.before), question.max_tokens, is_model_new=False)
+    return replace(question, messages=after_system(messages, note.before), is_model_new=False)
