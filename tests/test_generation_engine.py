@@ -1,16 +1,22 @@
 """Free text by the local engine: what is trained on, what is written, against plain transformers."""
 
+import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from engine_toys import PARAMS, example, run_to_end, save_toy_model
+from inline_runner import InlineRunner
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from raysweep import assets
+from raysweep import assets, untuned
+from raysweep.cli import main
 from raysweep.clock import RealClock
 from raysweep.config import LoraTrainer as LoraSettings
+from raysweep.config.load import parse
 from raysweep.dataset import Splits
 from raysweep.engine.batches import Collator
 from raysweep.engine.chat_tokens import ChatTokenizer
@@ -22,8 +28,11 @@ from raysweep.engine.tokens import Encoding, Tokenizer
 from raysweep.engine.untuned import base_model, stopped
 from raysweep.engine.writer import Writer
 from raysweep.errors import ConfigError, JobFailed
+from raysweep.folder import known_settings
 from raysweep.jobs import DataRefs, JobSpec
+from raysweep.loading import load_rows
 from raysweep.scoring import Prediction, score
+from raysweep.sweep import Options, run_sweep
 from raysweep.task import Prompt, Task, TaskKind
 from raysweep.trainers.lora import LoraTrainer
 from raysweep.writing import Writing
@@ -235,3 +244,61 @@ def test_an_untuned_text_ends_where_the_next_example_would_begin(make):
 
     assert ("\n\n", "") == (told.stop, chat.stop)
     assert "the cast" == stopped(Prediction(None, text="the cast\n\nthe film"), told.stop).text
+
+
+@pytest.fixture(scope="module")
+def swept(causal, tmp_path_factory):
+    """A sweep of two trials of the toy model, in this process."""
+    home = tmp_path_factory.mktemp("swept")
+    lines = [json.dumps({"prompt": one.messages[0].content, "completion": one.label}) for one in map(row, range(60))]
+    (home / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    settings = {
+        "trainer": {"kind": "lora", "model": str(causal), "device": "cpu", "max_length": 28},
+        "task": {"kind": "generation", "max_new_tokens": 5},
+        "data": {"source": str(home / "rows.jsonl"), "near_duplicates": "keep"},
+        "space": {"learning_rate": {"kind": "choice", "values": [0.03, 0.05]}, "n_epochs": 6, "layers": "all"},
+        "objective": {"metric": "val_token_f1"},
+        "early_stopping": {"kind": "none"},
+        "evaluation": {"every_epochs": 1},
+        "trials": 2,
+        "concurrency": 1,
+    }
+    return run_sweep(parse(settings, "test"), Options(runner=InlineRunner(), folder=home / "abcd1234"))
+
+
+def test_a_local_sweep_scores_the_base_model_and_the_fine_tune_beats_it(swept):
+    scored = {final.name: final.metrics for final in swept.finals if final.split == "test"}
+    asked = untuned.find(swept.folder)
+
+    assert {"best", "zero_shot", "few_shot", "commonest", "nearest"} == set(scored)
+    assert scored["best"]["test_loss"] < scored["zero_shot"]["test_loss"]
+    assert "beats" == {one.name: one.verdict("token_f1") for one in swept.certainty.comparisons}["zero_shot"]
+    assert asked["few_shot"].sentence.endswith("told 1 training row before every row.")
+
+
+def test_the_exported_winner_writes_as_its_card_says(swept, causal, tmp_path):
+    assert 0 == main(["export", str(swept.folder), "--to", "hf", "--out", str(tmp_path / "winner")])
+
+    card = (tmp_path / "winner" / "README.md").read_text(encoding="utf-8")
+    assert "pipeline_tag: text-generation" in card
+    assert "It knows the labels" not in card
+    (snippet,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    names: dict = {}
+    exec(snippet, names)
+    description = tmp_path / "winner" / "raysweep_model.json"
+    said = json.loads(description.read_text(encoding="utf-8")) | {"base_model_path": str(causal)}
+    description.write_text(json.dumps(said), encoding="utf-8")
+    asked = load_rows(known_settings(swept.folder, swept.state.started)).splits.test[:4]
+    with quietly():
+        write = names["load"](str(tmp_path / "winner"))
+        texts = [write(one.messages[0].content) for one in asked]
+    assert [one.text for one in swept.predictions.predictions[:4]] == texts
+
+
+def test_two_sweeps_of_texts_compare(swept, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(swept.folder, tmp_path / "efgh5678")
+
+    assert 0 == main(["compare", str(swept.folder), "efgh5678", "--out", "both"])
+
+    assert "token_f1" in "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "both").glob("*.md"))

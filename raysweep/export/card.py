@@ -51,6 +51,11 @@ class Winner:
         return self.certainty.intervals if self.certainty else {}
 
     @property
+    def writes(self) -> bool:
+        """Whether it writes free text rather than labels."""
+        return self.config is not None and self.config.task.kind == "generation"
+
+    @property
     def fingerprint(self) -> str:
         """Of the rows."""
         return self.state.started.data_fingerprint if self.state.started else ""
@@ -70,9 +75,14 @@ def _front(winner: Winner) -> dict[str, object]:
         if winner.base.licence:
             front["license"] = winner.base.licence
         front["library_name"] = "peft"
-    front |= {"pipeline_tag": "text-classification", "tags": ["raysweep", *(["lora"] if winner.base else [])]}
+    front |= {"pipeline_tag": _task(winner), "tags": ["raysweep", *(["lora"] if winner.base else [])]}
     results = _results(winner)
     return front | ({"model-index": [{"name": winner.name, "results": [results]}]} if results else {})
+
+
+def _task(winner: Winner) -> str:
+    """As hubs name it."""
+    return "text-generation" if winner.writes else "text-classification"
 
 
 def _results(winner: Winner) -> dict[str, object]:
@@ -83,7 +93,7 @@ def _results(winner: Winner) -> dict[str, object]:
     ]
     title = winner.state.started.name if winner.state.started else winner.name
     dataset = {"name": title, "type": f"private-{winner.fingerprint}", "split": "test"}
-    return {"task": {"type": "text-classification"}, "dataset": dataset, "metrics": metrics} if metrics else {}
+    return {"task": {"type": _task(winner)}, "dataset": dataset, "metrics": metrics} if metrics else {}
 
 
 def _named(name: str, interval: Interval | None) -> str:
@@ -155,7 +165,8 @@ def _loading(winner: Winner) -> Iterator[str]:
     if winner.base is None:
         yield f"Ask the host for the model `{winner.model_id}`, with the prompts with which it was trained."
         return
-    snippet = files("raysweep.export").joinpath("plain_loading.txt").read_text(encoding="utf-8").strip()
+    name = "plain_writing.txt" if winner.writes else "plain_loading.txt"
+    snippet = files("raysweep.export").joinpath(name).read_text(encoding="utf-8").strip()
     yield from ("```python", snippet, "```", "")
     where = "is the base model's name on its hub" if winner.base.hub else "has to be set to the base model's folder"
     yield f"`base_model_path` in `raysweep_model.json` {where}; a local folder will do."
@@ -163,7 +174,10 @@ def _loading(winner: Winner) -> Iterator[str]:
 
 def _limits(winner: Winner) -> Iterator[str]:
     yield "It was tuned and scored on rows of one source. What it does on others, nobody has measured."
-    yield "It knows the labels that it was trained on and no others, whatever a text is about."
+    if winner.writes:
+        yield "Greedy texts were scored, and no others. Nobody has looked at what else it writes."
+    else:
+        yield "It knows the labels that it was trained on and no others, whatever a text is about."
     completed = sum(one.outcome is Outcome.COMPLETED for one in winner.state.trials.values())
     yield f"It was chosen by its validation score among {completed} completed trials, so that score flatters it."
     if not winner.test_metrics:

@@ -87,6 +87,8 @@ def _facts(described: Mapping[str, object]) -> dict[str, str]:
     if not isinstance(task, dict) or not isinstance(prompt, dict):
         return {}
     facts = {"Labels": ", ".join(f"`{label}`" for label in task["labels"])}
+    if not task["labels"]:
+        facts = {"Texts": f"of up to {task['max_new_tokens']} tokens"}
     return facts | {"A row is put to the model as": f"`{prompt['template']!r}`"}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from raysweep.certainty import HEADLINES, Verdict
 from raysweep.certainty import Comparison as Held
 from raysweep.report.compare.runs import Comparison, Contender
-from raysweep.scoring import Answers, doc_of
+from raysweep.scoring import Answers, Texts, doc_of
 from raysweep.scoring.intervals import LEVEL, Bootstrap, Interval, differences, intervals
 from raysweep.task import Task
 from raysweep.views.certainty import signed
@@ -105,7 +105,9 @@ def _pair(first: Contender, second: Contender, bare: str) -> Pair:
     return Pair(first, second, name, made.get(name), (ours.n, theirs.n), is_paired=is_paired)
 
 
-def _unpaired(task: Task, first: Answers, second: Answers, drawn: Bootstrap) -> Iterator[tuple[str, Interval]]:
+def _unpaired(
+    task: Task, first: Answers | Texts, second: Answers | Texts, drawn: Bootstrap
+) -> Iterator[tuple[str, Interval]]:
     """From both intervals, as Zou and Donner (2008, Statistics in Medicine 27:1693) recover a difference's."""
     ours, theirs = intervals(task, first, drawn), intervals(task, second, drawn)
     for name in ours.keys() & theirs.keys():

@@ -47,7 +47,8 @@ class Contender:
         """The task's kind, and its labels where they are known."""
         config = known_settings(self.found.folder, self.found.state.started)
         if self.kept is not None:
-            return f"{self.kept.task.kind} of {', '.join(self.kept.task.labels)}"
+            labels = f" of {', '.join(self.kept.task.labels)}" if self.kept.task.labels else ""
+            return f"{self.kept.task.kind}{labels}"
         if config is None:
             return ""
         labels = f" of {', '.join(config.task.labels)}" if config.task.labels else ""
