@@ -37,9 +37,8 @@ REASONS = 4
 """So many different reasons an outcome are told apart."""
 
 _UNTUNED: Mapping[str, str] = MappingProxyType({"zero_shot": "zero-shot", "few_shot": "few-shot"})
-_BASELINES: Mapping[str, str] = MappingProxyType(
-    {"majority": "majority", "ridge": "ridge", "tfidf": "TF-IDF", "commonest": "commonest", "nearest": "nearest"}
-)
+_AS_NAMED = ("majority", "ridge", "commonest", "nearest")
+_BASELINES: Mapping[str, str] = MappingProxyType({name: name for name in _AS_NAMED} | {"tfidf": "TF-IDF"})
 _SPLITS: Mapping[str, str] = MappingProxyType({"val": "validation"})
 
 
