@@ -26,6 +26,7 @@ from raysweep.results import Results
 from raysweep.session import Session
 from raysweep.state import SweepState
 from raysweep.tuning.runner import Cluster, Resources, Runner
+from raysweep.tuning.signals import signals
 from raysweep.views.plugin import make_recorders
 from raysweep.views.tensorboard import TensorBoardView
 from raysweep.views.view import FanOut, Setting, View
@@ -155,7 +156,8 @@ def _drive_ready(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -
                 ).carry_out()
             finally:
                 try:
-                    results.write(Results(begun.folder, recorder.state))
+                    with signals(lambda name: None):  # all has ended but the tables: half of them would help nobody
+                        results.write(Results(begun.folder, recorder.state))
                 finally:
                     views.close(recorder.state)
     return Results(begun.folder, recorder.state)

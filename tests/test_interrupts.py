@@ -283,3 +283,17 @@ def test_a_job_that_finished_before_ctrl_c_is_taken_up_and_not_paid_again(fine_t
     assert Outcome.COMPLETED is resumed.state.trials[0].outcome
     assert {0: "succeeded"} == statuses(server)
     assert 1 == len(jobs(server))
+
+
+def test_ctrl_c_while_the_tables_are_written_leaves_none_of_them_half(synthetic, tmp_path, monkeypatch):
+    write = results.write
+
+    def interrupted(found):
+        signal.raise_signal(signal.SIGINT)
+        write(found)
+
+    monkeypatch.setattr(results, "write", interrupted)
+    done = run_sweep(parse(synthetic, "test"), Options(folder=tmp_path / "run", runner=InlineRunner()))
+
+    assert results.are_written(done.folder)
+    assert done.state.ended is not None
