@@ -75,6 +75,9 @@ EVALUATION_COLUMNS: Mapping[str, ColumnDoc] = MappingProxyType(
 )
 """The fixed columns of the evaluations; then one a metric."""
 
+SPLIT_WORDS: Mapping[str, str] = MappingProxyType({"val": "validation", "test": "test", "train": "training"})
+"""What stands before a metric's name, in words."""
+
 Cell = ParamValue | object
 Row = Mapping[str, Cell]
 
@@ -150,7 +153,7 @@ def _metric_docs(state: SweepState, taken: Mapping[str, ColumnDoc]) -> dict[str,
 
 def _metric_help(name: str, helps: Mapping[str, str]) -> str:
     split, _, bare = name.partition("_")
-    split = {"val": "validation", "test": "test", "train": "training"}.get(split, "")
+    split = SPLIT_WORDS.get(split, "")
     doc = doc_of(bare)
     words = helps.get(bare) or (doc.help if doc else "")
     if split and words:

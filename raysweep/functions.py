@@ -1,6 +1,8 @@
 """A user's function by its name: `module:function`, or what an installed package offers."""
 
 import importlib
+import math
+import numbers
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -20,6 +22,34 @@ def find_function(name: str, group: str, folder: str | None = None) -> Callable[
     if not callable(found):
         raise ConfigError(f"{name} is {found!r}, which cannot be called; name a function")
     return found
+
+
+def find_at(place: str, name: str, folder: str | None) -> Callable[..., object]:
+    """The function behind a setting, out of the metrics' group; a ConfigError names the setting's place."""
+    try:
+        return find_function(name, plugins.METRICS, folder)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
+def number_of(place: str, name: str, call: Callable[[], object], *, takes_bool: bool = False) -> float | None:
+    """The number that a call of the function gives; None for None, and for a number that is not finite.
+
+    Raises ValueError, with the setting's place, for whatever the function raises, or gives that is no number.
+    """
+    try:
+        value = call()
+    except Exception as error:  # the function is the user's and may raise anything
+        words = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{place}: {name} broke: {words}; mend it, or let it return None there") from error
+    if value is None:
+        return None
+    if not isinstance(value, numbers.Real) or (isinstance(value, bool) and not takes_bool):
+        given = f"{type(value).__name__} {value!r}"
+        raise ValueError(  # one kind of error for all that a function can do wrong
+            f"{place}: {name} returned {given:.100}, not a number; make it a float, or None"
+        )
+    return float(value) if math.isfinite(value) else None
 
 
 def _imported(name: str, group: str, folder: str | None) -> object:

@@ -13,6 +13,11 @@ class Goal:
     metric: str
     mode: Literal["max", "min"]
 
+    @property
+    def bare(self) -> str:
+        """The metric's name without its split."""
+        return self.metric.removeprefix("val_")
+
     def loss(self, value: float) -> float:
         """The value as something to be minimised."""
         return -value if self.mode == "max" else value

@@ -87,7 +87,7 @@ class SweepState:
     @property
     def bare_metric(self) -> str:
         """The objective's name without its split; raises ValueError before the first entry."""
-        return self.goal.metric.removeprefix("val_")
+        return self.goal.bare
 
     @property
     def rivals(self) -> tuple[Place, ...]:

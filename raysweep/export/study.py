@@ -1,10 +1,7 @@
 """A sweep as a study of Optuna, for its dashboard and its plots: one trial a trial, under the same numbers."""
 
-import logging
 import math
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +19,7 @@ from raysweep.errors import ConfigError
 from raysweep.export.distributions import Searched, searched
 from raysweep.jobs import Outcome
 from raysweep.results import Results
+from raysweep.search.optuna_quiet import optuna_quietly
 from raysweep.state import SweepState, TrialState
 from raysweep.views.words import without_credentials
 
@@ -46,27 +44,13 @@ def write_study(found: Results, space: Mapping[str, Dimension] | None, storage: 
     state = found.state
     trials = [state.trials[number] for number in sorted(state.trials)]
     made = [_frozen(state, one, params) for one, params in zip(trials, searched(trials, space), strict=True)]
-    with _quietly():
+    with optuna_quietly():
         study = _create(storage, name, state)
         study.set_metric_names([state.goal.metric])
         for key, value in _study_attributes(state).items():
             study.set_user_attr(key, value)
         study.add_trials(made)
     return Written(name, len(made), sum(one.state is Stands.RUNNING for one in made))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Optuna logs every study that is made, and calls the names of metrics experimental."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 def _create(storage: str, name: str, state: SweepState) -> optuna.Study:

@@ -8,9 +8,9 @@ import numpy as np
 
 from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Verdict
+from raysweep.frames import SPLIT_WORDS
 from raysweep.report.advice import advice
 from raysweep.report.answers import Answer, answers
-from raysweep.report.final_scores import SPLITS
 from raysweep.report.importance import Importance, importance
 from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
@@ -147,13 +147,13 @@ def _sure(record: Record) -> Iterator[str]:
 
 
 def _finals(record: Record, finals: tuple[FinalScore, ...]) -> Iterator[str]:
-    bare = record.goal.metric.partition("_")[2]
+    bare = record.goal.bare
     for final in finals:
         value = final.metrics.get(f"{final.split}_{bare}")
         if value is None:
             continue
         who = _baseline(final.name) if final.trial is None else f"Trial {final.trial}"
-        split = SPLITS.get(final.split, final.split)
+        split = SPLIT_WORDS.get(final.split, final.split)
         unseen = ", which ranked no trial" if final.split == "test" and final.trial is not None else ""
         yield f"{who} on the {split} split{unseen}: {bare} {metric(bare, value)}."
 

@@ -1,13 +1,10 @@
 """Metrics that the user brings."""
 
 import logging
-import math
-import numbers
 from collections.abc import Callable, Sequence
 
-from raysweep import plugins
-from raysweep.errors import ConfigError, Fault, JobFailed
-from raysweep.functions import find_function
+from raysweep.errors import Fault, JobFailed
+from raysweep.functions import find_at, number_of
 from raysweep.scoring.answers import Prediction
 from raysweep.task import OwnMetric, Task
 
@@ -35,10 +32,7 @@ def own_scores(task: Task, labels: Sequence[str], predictions: Sequence[Predicti
 
 def own_function(metric: OwnMetric) -> Callable[..., object]:
     """The metric's function; raises ConfigError where it cannot be imported on this machine."""
-    try:
-        return find_function(metric.function, plugins.METRICS, metric.folder)
-    except ConfigError as error:
-        raise ConfigError(f"metrics.{metric.name}: {error}") from error
+    return find_at(_place(metric), metric.function, metric.folder)
 
 
 def call_own(metric: OwnMetric, task: Task, labels: Sequence[str], predictions: Sequence[Prediction]) -> float | None:
@@ -46,18 +40,9 @@ def call_own(metric: OwnMetric, task: Task, labels: Sequence[str], predictions: 
 
     Raises ConfigError where it cannot be imported, ValueError for whatever it raises or gives that is no number.
     """
-    place = f"metrics.{metric.name}"
     function = own_function(metric)
-    try:
-        value = function(task, labels, predictions)
-    except Exception as error:  # the function is the user's and may raise anything
-        words = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{place}: {metric.function} broke: {words}; mend it, or let it return None there") from error
-    if value is None:
-        return None
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        given = f"{type(value).__name__} {value!r}"
-        raise ValueError(  # noqa: TRY004  # one kind of error for all that a function can do wrong
-            f"{place}: {metric.function} returned {given:.100}, not a number; make it a float, or None"
-        )
-    return float(value) if math.isfinite(value) else None
+    return number_of(_place(metric), metric.function, lambda: function(task, labels, predictions))
+
+
+def _place(metric: OwnMetric) -> str:
+    return f"metrics.{metric.name}"

@@ -1,9 +1,6 @@
 """Optuna's tree-structured Parzen estimator, driven by hand: a fresh study for every suggestion, nothing kept in it."""
 
-import logging
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from random import Random
 from typing import assert_never
 
@@ -28,26 +25,13 @@ from raysweep.dimensions import (
 )
 from raysweep.search.coordinates import assemble, branch_prefix, decoded, encoded, interval, leaves, options
 from raysweep.search.observed import Observations, Observed
+from raysweep.search.optuna_quiet import optuna_quietly
 from raysweep.space import Space
 
 _N_REDRAWS = 4
 
 Group = Mapping[str, BaseDistribution]
 """Dimensions that are drawn together, by label: those of one level, which exist in the same trials."""
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Optuna logs every study that is made, and 4.x warns that parts of its TPE may change; restored on the way out."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 class OptunaModel:
@@ -68,7 +52,7 @@ class OptunaModel:
         study, trial = self._study(known)
         return (self._draw(number, redraw, study, trial) for redraw in range(_N_REDRAWS))
 
-    @_quietly()
+    @optuna_quietly()
     def _study(self, known: Observations) -> tuple[optuna.Study, FrozenTrial]:
         """What is known, and the trial that is asked for."""
         study = optuna.create_study()
@@ -76,7 +60,7 @@ class OptunaModel:
         study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
         return study, study.get_trials(deepcopy=False)[-1]
 
-    @_quietly()
+    @optuna_quietly()
     def _draw(self, number: int, redraw: int, study: optuna.Study, trial: FrozenTrial) -> Params:
         # A sampler's generator goes on from draw to draw; a fresh one makes the draw a function of these three alone.
         seed = Random(f"raysweep optuna {self._seed} {number} {redraw}").getrandbits(32)

@@ -173,7 +173,7 @@ class WireJob:
             return self._complete(job)
         self._gate.release(job.id)
         usd = self._size.stopped_usd(self._usd(), job.trained_tokens)
-        if job.error_code or job.status == "failed":
+        if job.error_code or job.has_failed:
             words = job.error or job.error_code or "the host does not say why"
             fault = fault_of_job(job.error_code, words)
             words = self._size.places.named(words, job.error_param) if fault is Fault.DATA else words

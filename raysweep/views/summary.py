@@ -15,7 +15,7 @@ from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Certainty, Verdict
 from raysweep.entries import BUDGET_USED, DEFAULT, REPLICA
 from raysweep.errors import InputError
-from raysweep.frames import metric_names
+from raysweep.frames import SPLIT_WORDS, metric_names
 from raysweep.gap import gap_of
 from raysweep.goal import Goal
 from raysweep.jobs import Outcome
@@ -39,7 +39,6 @@ REASONS = 4
 _UNTUNED: Mapping[str, str] = MappingProxyType({"zero_shot": "zero-shot", "few_shot": "few-shot"})
 _AS_NAMED = ("majority", "ridge", "commonest", "nearest")
 _BASELINES: Mapping[str, str] = MappingProxyType({name: name for name in _AS_NAMED} | {"tfidf": "TF-IDF"})
-_SPLITS: Mapping[str, str] = MappingProxyType({"val": "validation"})
 
 
 def summary(state: SweepState, setting: Setting, width: int) -> RenderableType:
@@ -150,7 +149,7 @@ def _scores(state: SweepState, best: TrialState) -> dict[str, Mapping[str, float
         rows["validation"] = {_bare(name): value for name, value in best.last.metrics.items()}
     for final in (one for one in state.finals if one.name != REPLICA):
         of = "" if final.trial == best.number else f" #{final.trial}{' default' if final.name == DEFAULT else ''}"
-        split = _SPLITS.get(final.split, final.split)
+        split = SPLIT_WORDS.get(final.split, final.split)
         known = {**_BASELINES, **_UNTUNED}
         name = f"{split} {known.get(final.name, final.name)}" if final.trial is None else split + of
         rows[name] = {metric.removeprefix(f"{final.split}_"): value for metric, value in final.metrics.items()}

@@ -89,7 +89,7 @@ class Comparison:
     @property
     def bare(self) -> str:
         """The metric without its split."""
-        return self.goal.metric.removeprefix("val_")
+        return self.goal.bare
 
     @cached_property
     def is_same_data(self) -> bool:
