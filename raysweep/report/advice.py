@@ -26,7 +26,7 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
         yield from _without_winner(record, n_ended)
         return
     if n_failed > MANY_FAILED * n_ended:
-        yield f"{n_failed} of {n_ended} trials failed: see where they lie, and narrow the space there."
+        yield f"{n_failed} of {n_ended} trials failed or scored as such: see where they lie, and narrow the space."
     if record.is_completed.sum() < FEW_COMPLETED:
         yield "Very few trials completed; more of them, before anything else, would tell more."
     else:

@@ -57,8 +57,9 @@ def _drawn(findings: Findings) -> Iterator[_Drawn]:
     yield "plot_optimization_history", "Best so far", f"{history}.", plots_scores.history(record), False
     yield "plot_best_by_tokens", "Best so far, by tokens", f"{history}.", plots_scores.by_tokens(record), False
     yield "plot_best_by_usd", "Best so far, by money", f"{history}.", plots_scores.by_money(record), False
+    pruned = "Completed and pruned trials; a pruned one's score is that at its rung."
+    caption = pruned if "pruned" in record.outcomes else "Completed trials."
     for param in record.params:
-        caption = "Completed and pruned trials; a pruned one's score is that at its rung."
         yield f"plot_slice_{_file(param.name)}", param.name, caption, plots_params.slice_(record, param), False
     yield from _together(findings)
     yield from _winner(findings)

@@ -33,17 +33,13 @@ class Column:
 
 
 def columns(record: Record) -> tuple[Column, ...]:
-    """Every column that has a value, as the table shows them: what it is, its scores, its params, the rest."""
+    """Every column that has a value: what it is, its first scores beside the params that varied, then all the rest."""
     return tuple(_column(record.trials, name) for name in _names(record) if record.trials[name].notna().any())
 
 
 def short_columns(record: Record) -> tuple[Column, ...]:
     """The few that a page of text has room for: the objective, the metrics beside it, what varied, what it took."""
-    beside = [f"val_{name}" for name in HEADLINES]
-    score = record.goal.metric if record.goal.metric in record.metrics else "objective"
-    varied = [param.column for param in record.params]
-    wanted = dict.fromkeys([*FIRST, score, *beside, *varied, *SHORT])
-    frame = record.trials
+    frame, wanted = record.trials, [*_first(record), *SHORT]
     return tuple(_column(frame, name) for name in wanted if name in frame.columns and frame[name].notna().any())
 
 
@@ -53,15 +49,21 @@ def ranked(record: Record) -> list[int]:
     return [int(place) for place in np.lexsort((losses, ~record.is_completed))]
 
 
+def _first(record: Record) -> list[str]:
+    """What is read together: the objective, the headlines beside it, and the params that varied."""
+    score = record.goal.metric if record.goal.metric in record.metrics else "objective"
+    beside = (f"val_{name}" for name in HEADLINES)
+    return list(dict.fromkeys([*FIRST, score, *beside, *(param.column for param in record.params)]))
+
+
 def _names(record: Record) -> Iterator[str]:
     there = list(record.trials.columns)
-    varied = [param.column for param in record.params if param.column in there]
-    fixed = [name for name in there if name.startswith(PARAMS_PREFIX) and name not in varied]
-    score = [] if record.goal.metric in record.metrics else ["objective"]
-    metrics = [name for name in record.metrics if name in there]
-    told = {*FIRST, *LAST, *varied, *fixed, *metrics, "objective"}
+    first = [name for name in _first(record) if name in there]
+    metrics = [name for name in record.metrics if name in there and name not in first]
+    fixed = [name for name in there if name.startswith(PARAMS_PREFIX) and name not in first]
+    told = {*first, *LAST, *fixed, *metrics, "objective"}
     rest = [name for name in there if name not in told]
-    yield from [*FIRST, *score, *metrics, *varied, *rest, *fixed]
+    yield from [*first, *metrics, *rest, *fixed]
     yield from (name for name in LAST if name in there)
 
 
