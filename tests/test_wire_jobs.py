@@ -1,50 +1,13 @@
 """`raysweep jobs RUN [--prune]`: what a sweep has at its host, and what of it may go."""
 
-import json
-import urllib.request
-
 import pytest
-from wire_toys import MODEL, call, export, jobs, run
+from wire_toys import call, export, jobs, plant, run
 
 from raysweep import cli
 from raysweep.jobs import Outcome
 from raysweep.testing.server import fine_tuning_server
 
 __all__ = ["fine_tuning_server"]
-
-
-def plant(server):
-    """A file and a job of somebody else's."""
-    rows = [
-        {"messages": [{"role": "user", "content": f"row {n}"}, {"role": "assistant", "content": "1"}]}
-        for n in range(12)
-    ]
-    body = "\r\n".join(
-        [
-            "--b",
-            'Content-Disposition: form-data; name="purpose"',
-            "",
-            "fine-tune",
-            "--b",
-            'Content-Disposition: form-data; name="file"; filename="foreign.jsonl"',
-            "Content-Type: application/octet-stream",
-            "",
-            "\n".join(json.dumps(row) for row in rows),
-            "--b--",
-            "",
-        ]
-    )
-    file = post(server, "/files", body.encode(), "multipart/form-data; boundary=b")["id"]
-    job = json.dumps({"model": MODEL, "training_file": file}).encode()
-    return file, post(server, "/fine_tuning/jobs", job, "application/json")["id"]
-
-
-def post(server, path, body, kind):
-    request = urllib.request.Request(f"{server.base_url}{path}", data=body, method="POST")
-    request.add_header("Authorization", f"Bearer {server.key}")
-    request.add_header("Content-Type", kind)
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.loads(reply.read())
 
 
 @pytest.mark.timeout(120)

@@ -4,10 +4,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
-from wire_toys import KEY_ENV, MODEL, export, keys, sweep
+from wire_toys import KEY_ENV, MODEL, export, keys, plant, sweep, trainer
 
 from raysweep.config import WireTrainer
 from raysweep.config.load import parse
@@ -17,6 +18,8 @@ from raysweep.testing.server import fine_tuning_server
 from raysweep.testing.toy_data import TOY_TASK
 from raysweep.trainers import TrainerRecipe
 from raysweep.trainers.gate_link import served
+from raysweep.trainers.hosted import JobRequest
+from raysweep.tuning import gate_actor
 
 __all__ = ["fine_tuning_server"]
 WATCHER = """
@@ -95,3 +98,37 @@ def test_a_sweep_runs_through_ray_and_leaves_the_key_nowhere(fine_tuning_server,
     assert len(files) > 20
     assert [] == [path for path in files if server.key.encode() in path.read_bytes()]
     shutil.rmtree(place, ignore_errors=True)
+
+
+class Nobody:
+    """Has nothing to do."""
+
+    def tick(self):
+        pass
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_gate_warns_of_is_told_where_the_sweep_was_started(fine_tuning_server, monkeypatch, caplog):
+    """The host keeps as many jobs as it may, and none of them is ours to delete."""
+    import ray
+
+    server = fine_tuning_server("--total-jobs", "1")
+    export(monkeypatch, server)
+    monkeypatch.setattr(gate_actor, "KEEP_S", 0.2)
+    file, _ = plant(server)
+    request = JobRequest("sweep001", "sweep001-0-1", MODEL, file, file, "trial", 7, {"n_epochs": 1})
+    ray.init(address="local", include_dashboard=False, num_cpus=2, log_to_driver=False)
+    try:
+        settings = WireTrainer(**trainer(server, limits={"jobs": 1}))
+        with gate_actor.kept(TrainerRecipe(settings, TOY_TASK), Nobody()) as (recipe, keeper):
+            made = recipe.gate.connect().create(request)
+            until_s = time.monotonic() + 20
+            while "its limit" not in caplog.text and time.monotonic() < until_s:
+                keeper.tick()
+                time.sleep(0.05)
+    finally:
+        ray.shutdown()
+
+    assert made is None
+    assert "the host keeps 1 jobs, its limit: trials wait" in caplog.text

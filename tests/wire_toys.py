@@ -75,3 +75,37 @@ def export(monkeypatch, server):
     monkeypatch.setenv(KEY_ENV, server.key)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/nowhere" if name.endswith("URL") else "sk-not-this-one")
+
+
+def plant(server):
+    """A file and a job of somebody else's."""
+    rows = [
+        {"messages": [{"role": "user", "content": f"row {n}"}, {"role": "assistant", "content": "1"}]}
+        for n in range(12)
+    ]
+    body = "\r\n".join(
+        [
+            "--b",
+            'Content-Disposition: form-data; name="purpose"',
+            "",
+            "fine-tune",
+            "--b",
+            'Content-Disposition: form-data; name="file"; filename="foreign.jsonl"',
+            "Content-Type: application/octet-stream",
+            "",
+            "\n".join(json.dumps(row) for row in rows),
+            "--b--",
+            "",
+        ]
+    )
+    file = post(server, "/files", body.encode(), "multipart/form-data; boundary=b")["id"]
+    job = json.dumps({"model": MODEL, "training_file": file}).encode()
+    return file, post(server, "/fine_tuning/jobs", job, "application/json")["id"]
+
+
+def post(server, path, body, kind):
+    request = urllib.request.Request(f"{server.base_url}{path}", data=body, method="POST")
+    request.add_header("Authorization", f"Bearer {server.key}")
+    request.add_header("Content-Type", kind)
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.loads(reply.read())

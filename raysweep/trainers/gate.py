@@ -62,7 +62,6 @@ class WireGate:
         self._poller = Poller(self._dialect, self._client, self._calls, self._board, self._changed)
         self._files = Files(self._client, self._calls, self._dialect.limits.files, clock)
         self._creates = Creates(self._changed, clock)
-        self._is_full = False
         self._stock = Stock(self._dialect.limits.jobs, clock)
         weakref.finalize(self, self._poller.close)  # whoever drops a gate, or ends, wants no news any more
 
@@ -226,15 +225,15 @@ class WireGate:
     def _make_room(self, n_jobs: int) -> None:
         """Delete the oldest job that ended without a model and that nobody needs, where the host is full of them."""
         cap = self._dialect.limits.jobs
-        if cap is None or n_jobs < cap or not self._dialect.deletes_jobs:
+        if cap is None or n_jobs < cap:
             return
         with self._changed:
-            spare = self._board.spare(self._client.time.now_s())
+            spare = self._board.spare(self._client.time.now_s()) if self._dialect.deletes_jobs else []
         if spare:
             self.discard("job", spare[0].id)
-        elif not self._is_full:
-            self._is_full = True
-            _LOG.warning("the host keeps %d jobs, its limit: trials wait; `raysweep jobs RUN --prune` helps", n_jobs)
+        elif self._stock.is_telling():
+            helps = "; `raysweep jobs RUN --prune` helps" if self._dialect.deletes_jobs else ""
+            _LOG.warning("the host keeps %d jobs, its limit: trials wait%s", n_jobs, helps)
 
     def _look_up(self, job_id: str) -> HostedJob | None:
         try:

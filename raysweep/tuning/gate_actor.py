@@ -25,6 +25,7 @@ from raysweep.trainers.dialects import dialect_of
 from raysweep.trainers.gate_far import Call, FarGate, Reply, carry_out
 from raysweep.trainers.host_errors import HostError, No
 from raysweep.trainers.hosted import Gate
+from raysweep.tuning.heard import Heard
 from raysweep.tuning.runner import Ticker
 
 _LOG = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class GateHost:
 
     def __init__(self) -> None:
         self._gate: Gate | None = None
+        self._heard = Heard()
         self._opening = threading.Lock()
         self._asked_at_s = time.monotonic()
         threading.Thread(target=self._end_when_idle, name="idle", daemon=True).start()
@@ -65,6 +67,10 @@ class GateHost:
         if self._gate is None:
             return Reply(error=HostError("the gate", No.NOT_ASKED, "it has only just begun"))
         return carry_out(self._gate, call)
+
+    def heard(self, number: int) -> tuple[int, tuple[str, ...]]:
+        """How many warnings there have been, and those after the first `number`."""
+        return self._heard.after(number)
 
     def _end_when_idle(self) -> None:
         while time.monotonic() < self._asked_at_s + IDLE_S:
@@ -124,13 +130,15 @@ def kept(recipe: TrainerRecipe, ticker: Ticker, sweep_id: str = "") -> Iterator[
 
 
 class _Keeper:
-    """Sees to it that the gate lives."""
+    """Sees to it that the gate lives, and repeats what it warns of."""
 
     def __init__(self, settings: WireTrainer, ticker: Ticker) -> None:
         self._settings = settings
         self._ticker = ticker
         self._key = environment.secret(dialect_of(settings).key_env) if settings.identity == "key" else None
         self._kept_at_s = time.monotonic()
+        self._n_heard: int | None = None
+        self._hearing: ray.ObjectRef[tuple[int, tuple[str, ...]]] | None = None
         self.name = _name(settings, self._key)
 
     def open(self) -> "ray.ObjectRef[str | None]":
@@ -143,16 +151,31 @@ class _Keeper:
             get_if_exists=True,
             num_cpus=0,
             max_concurrency=THREADS,
-        )
-        opened: ray.ObjectRef[str | None] = made.remote().open.remote(self._settings, self._key)
+        ).remote()
+        opened: ray.ObjectRef[str | None] = made.open.remote(self._settings, self._key)
+        if self._hearing is None:
+            self._hearing = made.heard.remote(self._n_heard or 0)
         return opened
 
     def tick(self) -> None:
         """Time has passed."""
         if time.monotonic() > self._kept_at_s + KEEP_S:
             self._kept_at_s = time.monotonic()
+            self._repeat()
             self.open()
         self._ticker.tick()
+
+    def _repeat(self) -> None:
+        """What it has warned of since; not what it told others before this sweep came."""
+        if self._hearing is None or not ray.wait([self._hearing], timeout=0)[0]:
+            return
+        try:
+            n_heard, warnings = ray.get(self._hearing)
+        except ray.exceptions.RayError:  # it has died, and is made anew: it counts from the start
+            n_heard, warnings = 0, ()
+        for words in warnings if self._n_heard is not None else ():
+            _LOG.warning("%s", words)
+        self._n_heard, self._hearing = n_heard, None
 
 
 def _name(settings: WireTrainer, key: str | None) -> str:
