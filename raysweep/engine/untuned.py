@@ -11,14 +11,15 @@ from raysweep.engine.answer import Answerer
 from raysweep.engine.batches import Collator
 from raysweep.engine.family import Family
 from raysweep.engine.loop import predict_rows
-from raysweep.engine.model import Placement, load_backbone
+from raysweep.engine.model import Backbone, Placement, load_backbone
 from raysweep.engine.params import Loss
 from raysweep.engine.place import Place
-from raysweep.engine.tokens import Encoding, Tokenizer, spaced
+from raysweep.engine.primed import agree, primed
+from raysweep.engine.tokens import Encoding, Rows, Tokenizer, spaced
 from raysweep.engine.writer import AnyAnswerer, Writer
 from raysweep.errors import InputError
 from raysweep.scoring import Prediction
-from raysweep.task import PLACEHOLDER, Example, Message, Prompt, render
+from raysweep.task import PLACEHOLDER, Example, Message, Prompt, Task, render
 from raysweep.untuned import after_system, turns_of
 from raysweep.whole import write_whole_bytes
 
@@ -90,13 +91,21 @@ def predict(folder: Path, placement: Placement, examples: Sequence[Example]) -> 
         [replace(one, messages=after_system(one.messages, base.before)) for one in examples]
     )
     backbone = load_backbone(encoding.model, encoding.family, placement)
-    answerer: AnyAnswerer = (
-        Answerer(backbone, encoding.task, Loss.CROSS_ENTROPY, rows.words)
-        if encoding.task.writing is None
-        else Writer(backbone, encoding.task, Tokenizer(encoding))
-    )
+    answerer: AnyAnswerer
+    if encoding.task.writing is None:
+        answerer, rows = _labelling(backbone, encoding.task, rows)
+    else:
+        answerer = Writer(backbone, encoding.task, Tokenizer(encoding))
     said = predict_rows(answerer.requires_grad_(False), Collator(rows), lambda: None)
     return [stopped(one, base.stop) for one in said] if base.stop else said
+
+
+def _labelling(backbone: Backbone, task: Task, rows: Rows) -> tuple[Answerer, Rows]:
+    """What answers by labels, and the rows as it wants them: what all begin with is read once, where the model can."""
+    straight = Answerer(backbone, task, Loss.CROSS_ENTROPY, rows.words)
+    primed_backbone, rest = primed(backbone, rows)
+    going_on = Answerer(primed_backbone, task, Loss.CROSS_ENTROPY, rows.words)
+    return (going_on, rest) if agree(straight, rows, going_on, rest) else (straight, rows)
 
 
 def stopped(said: Prediction, stop: str) -> Prediction:
