@@ -133,9 +133,10 @@ def _score_blocks(state: SweepState, best: TrialState, width: int) -> Iterator[R
     rows = tuple(scores.values())
     names = dict.fromkeys(_bare(name) for name in metric_names(best.evaluations, first=state.goal.metric))
     names |= dict.fromkeys(name for row in rows for name in row)
+    had = tuple(name for name in names if any(row.get(name) is not None for row in rows))
     styles = ["green" if place == 0 else "" for place in range(len(rows))]
     key = Column("scores", tuple(scores), "left")
-    yield from chain(*blocks(key, metric_columns(rows, tuple(names), goal), width, styles))
+    yield from chain(*blocks(key, metric_columns(rows, had, goal), width, styles))
     names = dict.fromkeys(final.name for final in state.finals if final.name in _BASELINES)
     told = "; ".join(f"{_BASELINES[name]}: {BASELINES[name]}" for name in names)
     if told:
