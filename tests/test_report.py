@@ -23,6 +23,7 @@ from raysweep.report.from_table import read_table
 from raysweep.report.importance import importance
 from raysweep.report.record import Predicted
 from raysweep.report.statistics import Threshold, choose_threshold, given_threshold, tables
+from raysweep.report.table import columns
 from raysweep.report.write import write_report
 from raysweep.scoring import UNREAD, Answers
 
@@ -166,6 +167,16 @@ def test_every_trial_and_metric_stands_in_the_table(tmp_path):
     heads = re.findall(r'<button type="button">([^<]+)</button>', page)
     assert set(made.metrics) <= set(heads)
     assert page.count("<tr") - page.split('class="all"')[0].count("<tr") >= len(made.trials)
+
+
+def test_the_table_begins_with_the_outcome_the_objective_and_the_params_that_varied():
+    made = record([0.5, 0.6, 0.4], outcomes=["completed", "pruned", None])
+    made = replace(made, trials=made.trials.assign(val_loss=1.0), metrics=("val_f1_weighted", "val_loss"))
+
+    found = columns(made)
+
+    assert ["trial", "outcome", "val_f1_weighted", "rate", "val_loss"] == [one.name for one in found]
+    assert ("completed", "pruned", "running") == found[1].cells
 
 
 def test_only_the_page_of_a_sweep_that_is_driven_loads_itself_again(tmp_path):

@@ -34,12 +34,13 @@ class Column:
 
 def columns(record: Record) -> tuple[Column, ...]:
     """Every column that has a value: what it is, its first scores beside the params that varied, then all the rest."""
-    return tuple(_column(record.trials, name) for name in _names(record) if record.trials[name].notna().any())
+    frame = _told(record)
+    return tuple(_column(frame, name) for name in _names(record) if frame[name].notna().any())
 
 
 def short_columns(record: Record) -> tuple[Column, ...]:
     """The few that a page of text has room for: the objective, the metrics beside it, what varied, what it took."""
-    frame, wanted = record.trials, [*_first(record), *SHORT]
+    frame, wanted = _told(record), [*_first(record), *SHORT]
     return tuple(_column(frame, name) for name in wanted if name in frame.columns and frame[name].notna().any())
 
 
@@ -47,6 +48,11 @@ def ranked(record: Record) -> list[int]:
     """The places of the trials, the best completed first, those without a score last."""
     losses = np.where(np.isfinite(record.scores), record.scores * record.goal.loss(1.0), np.inf)
     return [int(place) for place in np.lexsort((losses, ~record.is_completed))]
+
+
+def _told(record: Record) -> "pd.DataFrame":
+    """The trials; one that has not ended is running."""
+    return record.trials.assign(outcome=list(record.outcomes))
 
 
 def _first(record: Record) -> list[str]:
