@@ -171,11 +171,11 @@ def test_every_trial_and_metric_stands_in_the_table(tmp_path):
 
 def test_the_table_begins_with_the_outcome_the_objective_and_the_params_that_varied():
     made = record([0.5, 0.6, 0.4], outcomes=["completed", "pruned", None])
-    made = replace(made, trials=made.trials.assign(val_loss=1.0), metrics=("val_f1_weighted", "val_loss"))
+    made = replace(made, trials=made.trials.assign(val_brier=1.0), metrics=("val_f1_weighted", "val_brier"))
 
     found = columns(made)
 
-    assert ["trial", "outcome", "val_f1_weighted", "rate", "val_loss"] == [one.name for one in found]
+    assert ["trial", "outcome", "val_f1_weighted", "rate", "val_brier"] == [one.name for one in found]
     assert ("completed", "pruned", "running") == found[1].cells
 
 
