@@ -98,7 +98,8 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
     if past.is_finished:
         found = Results(folder, past.state)
         if not results.are_written(folder):  # its driver died after the last entry
-            results.write(found)
+            with signals(lambda name: None):
+                results.write(found)
         return found
     refuse_late(past)
     ready = make_ready(past.config, kept_earlier(folder, past.started))

@@ -19,7 +19,7 @@ from raysweep.clock import RealClock
 from raysweep.config.load import parse
 from raysweep.entries import CancelRequested, Evaluated, JobAccepted
 from raysweep.jobs import Outcome
-from raysweep.steering import reconcile_run
+from raysweep.steering import reconcile_run, stop_trial
 from raysweep.sweep import Options, resume_sweep, run_sweep
 from raysweep.testing.server import fine_tuning_server
 from raysweep.trainers.synthetic_host import Status, SyntheticHost
@@ -297,3 +297,33 @@ def test_ctrl_c_while_the_tables_are_written_leaves_none_of_them_half(synthetic,
 
     assert results.are_written(done.folder)
     assert done.state.ended is not None
+
+    for name in (results.TRIALS_FILE, results.EVALUATIONS_FILE):
+        (done.folder / name).unlink()
+    again = resume_sweep(done.folder, (), Options(runner=InlineRunner()))  # finished: only its tables are missing
+
+    assert again.state == done.state
+    assert results.are_written(done.folder)
+
+
+def test_ctrl_c_while_the_tables_of_a_stopped_trial_are_written_leaves_none_of_them_half(
+    synthetic, tmp_path, monkeypatch
+):
+    def interrupt(driver):
+        if any(trial.evaluations for trial in driver.recorder.state.trials.values()) and not driver.signal:
+            driver.interrupt("SIGINT")
+
+    halted = run_sweep(
+        parse(synthetic, "test"), Options(folder=tmp_path / "run", runner=InlineRunner(on_step=interrupt))
+    )
+    number = next(trial.number for trial in halted.state.trials.values() if trial.can_go_on)
+    write = results.write
+
+    def interrupted(found):
+        signal.raise_signal(signal.SIGINT)
+        write(found)
+
+    monkeypatch.setattr(results, "write", interrupted)
+    stop_trial(halted.folder, number, RealClock())
+
+    assert results.are_written(halted.folder)
