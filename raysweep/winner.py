@@ -53,8 +53,10 @@ class Ruling:
     """The winner first."""
     first: int
     """The trial with the best single score: the winner too, unless its replicas have unseated it."""
+    compared: tuple[int, ...]
+    """Trials with whose seeds the winner's were compared: those with replicas, failed ones only where it failed too."""
     tied: tuple[int, ...]
-    """Trials whose distance from the winner lies within what another seed does to either."""
+    """Of these, whose distance from the winner lies within what another seed does to either."""
     interval: Interval | None
     """Of the winner's own model on the test split."""
     to_runner_up: Verdict | None
@@ -99,7 +101,8 @@ def rule(
         return None
     ordered = order(finalists, goal)
     winner = ordered[0]
-    compared = [one for one in ordered[1:] if one.replicas and not one.n_failed]
+    can_compare = [one for one in ordered[1:] if one.replicas and (winner.n_failed or not one.n_failed)]
+    compared = can_compare if winner.replicas else []
     margins = {one.trial: seed_margin(winner, one, ordered) for one in compared}
     tied = tuple(one.trial for one in compared if abs(one.mean - winner.mean) <= margins[one.trial])
     said = test if test and test.trial == winner.trial else None
@@ -107,6 +110,7 @@ def rule(
     return Ruling(
         ordered,
         finalists[0].trial,
+        tuple(one.trial for one in compared),
         tied,
         interval=said.intervals.get(said.metric) if said else None,
         to_runner_up=_verdict(said, second),

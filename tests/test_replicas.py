@@ -230,6 +230,26 @@ def test_a_finalist_that_fails_with_another_seed_cannot_win(repeated, tmp_path):
     assert "but failed with another seed" in told(tmp_path / "run")[1]
 
 
+def test_where_all_that_were_repeated_failed_no_lead_is_claimed_of_whoever_wins_instead(repeated, tmp_path):
+    class Broken(InlineRunner):
+        """Every replica diverges."""
+
+        def _step(self, driver, static, live, trial):
+            if driver.rules.replicates:
+                driver.report(trial, Report("job", "here", failure=JobFailed("diverged", Fault.PARAMS)))
+                live.pop(trial)
+            else:
+                super()._step(driver, static, live, trial)
+
+    found = run(repeated, tmp_path / "run", Broken())
+
+    assert found.state.ranked[2].number == found.best.number
+    block, text, page = told(tmp_path / "run")
+    for words in (block, text, page):
+        assert "but failed with another seed" in words
+        assert "It leads the second best" not in words
+
+
 def test_a_replica_that_waits_is_stopped_by_hand_and_not_made_again(repeated, tmp_path):
     def interrupt(driver):
         if driver.rules.replicates and not driver.signal:

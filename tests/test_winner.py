@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from raysweep.certainty import Certainty, Comparison, Verdict
 from raysweep.goal import Goal
 from raysweep.scoring.intervals import Interval
+from raysweep.views.winner import sentences
 from raysweep.winner import Configuration, order, rule, seed_margin
 
 F1 = Goal("val_f1_weighted", "max")
@@ -82,6 +83,28 @@ def test_the_test_split_says_how_sure_it_is_of_runner_up_and_default():
     assert 0.53 == ruling.interval.high
     assert rule(finalists, F1, test=certainty(9), default=4).interval is None
     assert rule(finalists, F1, default=4).is_default
+
+
+def said(*finalists):
+    return " ".join(sentence for sentence, _ in sentences(rule(finalists, F1), "val_f1_weighted"))
+
+
+def test_a_lead_is_claimed_only_over_configurations_whose_seeds_were_compared():
+    held, far = Configuration(3, 0.60, (0.61,)), Configuration(4, 0.40, (0.41,))
+    broken = Configuration(2, 0.59, (0.59,), n_failed=1)
+
+    assert "Its lead over trial 4 is more than other seeds would give" in said(held, broken, far)
+    assert "lead" not in said(held, broken)
+    assert "lead" not in said(held)
+    both_failed = said(Configuration(1, 0.60, (0.20,), n_failed=1), Configuration(2, 0.59, (0.50,), n_failed=1))
+    assert "A tie: another seed may put trial 1" in both_failed
+
+
+def test_who_wins_without_a_replica_because_the_repeated_failed_is_told_so():
+    words = said(Configuration(1, 0.60, n_failed=1), Configuration(2, 0.50))
+
+    assert "Trial 1 had the best single score, val_f1_weighted 0.600, but failed with another seed." in words
+    assert "Every configuration that was repeated failed" in said(Configuration(1, 0.60, n_failed=1))
 
 
 @given(st.lists(st.tuples(scores, scores, scores), min_size=1, max_size=5), st.lists(scores, min_size=5, max_size=5))

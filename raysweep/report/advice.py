@@ -41,7 +41,7 @@ def _seeds(record: Record) -> str:
     n_replicas = len(record.ruling.winner.replicas)
     top = max(3, sum(one.replicas != () for one in record.ruling.order))
     again = f"raysweep resume {record.sweep.folder} final.top={top} final.replicas={n_replicas + 2}"
-    if not n_replicas:
+    if not n_replicas or not record.ruling.compared:
         return f"Repeat the best few with other seeds before you believe their order: {again}"
     if record.ruling.ties:
         return f"Of those that tie, take the one that is cheapest to run; more seeds may part them: {again}"

@@ -137,7 +137,8 @@ def _sure(record: Record) -> Iterator[str]:
         yield from _finals(record, finals)
     if record.best is None:
         return
-    if not (record.ruling and record.ruling.winner.replicas):  # else the seeds say more than this
+    ruling = record.ruling
+    if not ruling or (ruling.winner.trial == ruling.first and not ruling.winner.replicas):  # else the seeds say more
         yield from _lead(record)
     if not finals and not record.certainty and not record.luck:
         yield (

@@ -14,17 +14,18 @@ def sentences(ruling: Ruling, name: str) -> Iterator[tuple[str, bool]]:
 
     With each, whether a person should take care.
     """
-    winner, compared = ruling.winner, [one for one in ruling.order[1:] if one.replicas or one.n_failed]
+    winner = ruling.winner
     if winner.replicas:
         yield f"Over {winner.n_seeds} seeds, trial {winner.trial} has {name} {_mean(winner)} on validation.", False
-        first = next(one for one in ruling.order if one.trial == ruling.first)
-        if first.trial != winner.trial:
-            yield f"{_unseated(first, name)}.", True
-        if ruling.tied:
-            yield f"A tie: another seed may put {_listed(compared, ruling.tied)} before it.", True
-        elif compared:
-            yield f"Its lead over the other {_count(len(compared))} is more than other seeds would give (95 %).", False
-    elif winner.n_failed:
+    first = next(one for one in ruling.order if one.trial == ruling.first)
+    if first.trial != winner.trial:
+        yield f"{_unseated(first, name)}.", True
+    if ruling.tied:
+        yield f"A tie: another seed may put {_listed(ruling.order, ruling.tied)} before it.", True
+    elif ruling.compared:
+        others = " and ".join(f"trial {trial}" for trial in ruling.compared)
+        yield f"Its lead over {others} is more than other seeds would give (95 %).", False
+    if winner.n_failed and not winner.replicas:
         yield f"Every configuration that was repeated failed with another seed; trial {winner.trial} too.", True
     if ruling.is_default:
         yield "It is the default configuration: the search has found nothing better.", True
@@ -73,7 +74,3 @@ def _unseated(first: Configuration, name: str) -> str:
 
 def _listed(among: Sequence[Configuration], trials: Sequence[int]) -> str:
     return " or ".join(f"trial {one.trial} ({_mean(one)})" for one in among if one.trial in trials)
-
-
-def _count(n: int) -> str:
-    return "one" if n == 1 else str(n)
