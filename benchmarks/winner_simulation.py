@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 
 from raysweep.goal import Goal
-from raysweep.scoring import Answers
+from raysweep.scoring import Answers, Texts
 from raysweep.scoring.answers import Floats
 from raysweep.scoring.intervals import Bootstrap, Interval, differences, intervals
 from raysweep.scoring.selection import chosen, values_of
@@ -50,7 +50,9 @@ class World(Protocol):
         """One number a model, on which its answers depend."""
         ...
 
-    def answers(self, models: Floats, n: int, rho: float, rng: np.random.Generator) -> list[Answers]:
+    def answers(
+        self, models: Floats, n: int, rho: float, rng: np.random.Generator
+    ) -> Sequence[Answers] | Sequence[Texts]:
         """All models' answers to n new rows."""
         ...
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from raysweep import ranking
 from raysweep.goal import Goal
-from raysweep.scoring import Answers
+from raysweep.scoring import Answers, Texts
 from raysweep.scoring.intervals import Interval
-from raysweep.scoring.selection import chosen, values_of
+from raysweep.scoring.selection import are_of_same_rows, chosen, values_of
 from raysweep.state import SweepState
 from raysweep.task import Task
 from raysweep.trial_state import TrialState
@@ -29,7 +29,7 @@ class Luck:
     n_trials: int
     """Completed ones, from which the winner was chosen."""
     n_rows: int
-    """Of validation."""
+    """Of validation, from which the objective is made."""
     raw: Interval
     """What the winner scored on the rows that chose it, with the interval of one that nobody chose."""
     corrected: Interval
@@ -63,12 +63,14 @@ def luck_of(state: SweepState, folder: Path) -> Luck | None:
     best = chosen(task, models, goal)
     if best is None or trials[best.place] is not ranked[0]:
         return None
-    return Luck(ranked[0].number, goal.metric, len(models), models[0].n, best.raw, best.corrected)
+    answers = models[best.place]
+    n_rows = answers.n_with(goal.metric) if isinstance(answers, Texts) else answers.n
+    return Luck(ranked[0].number, goal.metric, len(models), n_rows, best.raw, best.corrected)
 
 
-def _are_theirs(trials: Sequence[TrialState], task: Task, models: Sequence[Answers], metric: str) -> bool:
+def _are_theirs(trials: Sequence[TrialState], task: Task, models: Sequence[Answers | Texts], metric: str) -> bool:
     """Whether the answers are to the same rows, and give the objectives that are on record."""
-    if any(one.right.shape != models[0].right.shape or (one.right != models[0].right).any() for one in models):
+    if not are_of_same_rows(models):
         return False
     made = values_of(task, models, metric)
     told = [trial.ended.objective if trial.ended else None for trial in trials]

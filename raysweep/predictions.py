@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.errors import SweepFolderError
-from raysweep.scoring import Answers, Prediction, Texts, read, read_texts
+from raysweep.scoring import Answers, Prediction, Texts, answers_of
 from raysweep.task import Task, TaskKind
 from raysweep.whole import write_whole_bytes
 
@@ -47,9 +47,7 @@ class Kept:
     @property
     def answers(self) -> Answers | Texts:
         """The predictions as arrays."""
-        if self.task.writing is not None:
-            return read_texts(self.labels, self.predictions)
-        return read(self.task, self.labels, self.predictions)
+        return answers_of(self.task, self.labels, self.predictions)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from engine_toys import PARAMS, example, run_to_end, save_toy_model
 from inline_runner import InlineRunner
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from raysweep import assets, untuned
+from raysweep import assets, ranking, untuned
 from raysweep.cli import main
 from raysweep.clock import RealClock
 from raysweep.config import LoraTrainer as LoraSettings
@@ -32,6 +32,7 @@ from raysweep.folder import known_settings
 from raysweep.jobs import DataRefs, JobSpec
 from raysweep.loading import load_rows
 from raysweep.scoring import Prediction, score
+from raysweep.scoring.selection import values_of
 from raysweep.sweep import Options, run_sweep
 from raysweep.task import Prompt, Task, TaskKind
 from raysweep.trainers.lora import LoraTrainer
@@ -152,6 +153,17 @@ def test_only_the_first_rows_are_written_and_all_have_a_loss(make, tmp_path):
 
     assert few[-1].metrics["val_token_f1"] == two[-1].metrics["val_token_f1"]
     assert few[-1].metrics["val_loss"] != two[-1].metrics["val_loss"]
+
+
+def test_what_was_said_of_each_row_at_the_end_is_kept_and_gives_the_scores(make, tmp_path):
+    task = Task(TaskKind.GENERATION, writing=Writing(max_new_tokens=5, scored_rows=5))
+    evaluations, _ = run_to_end(make(task).submit(spec(tmp_path / "job", (1.0, 8.0), learning_rate=0.05), refs()))
+
+    found, texts = ranking.find(tmp_path / "job")
+
+    assert (5, 12) == (texts.n_with("token_f1"), texts.n_with("loss"))
+    for name in ("exact_match", "token_f1", "loss", "perplexity"):
+        assert evaluations[-1].metrics[f"val_{name}"] == pytest.approx(values_of(found, [texts], name)[0], rel=1e-5)
 
 
 def test_no_more_tokens_are_trained_on_or_written_than_allowed(make):

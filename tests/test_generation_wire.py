@@ -56,6 +56,9 @@ def test_a_sweep_of_free_text_stops_by_the_hosts_loss_and_scores_what_models_wri
     assert {"best", "zero_shot", "few_shot", "commonest", "nearest"} == set(scored)
     final = scored["best"]
     assert (final["test_token_f1"] > 0.1, final["test_loss"]) == (True, None)  # the server knows no test row's answer
+    n_completed = outcomes.count(Outcome.COMPLETED)
+    assert (found.luck is None) == (n_completed == 1)
+    assert found.luck is None or (found.luck.n_trials, found.luck.n_rows) == (n_completed, 10)
     kept = predictions.find(found.folder, predictions.Place("best", found.best.number, "test"))
     written = [one.text for one in kept.predictions]
     lines = shipped_file("orders.csv").read_text(encoding="utf-8").splitlines()

@@ -1,5 +1,6 @@
 """What being chosen has given the winner, from what completed trials said of the validation rows."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -7,17 +8,19 @@ import pytest
 from report_toys import write_ledger
 from scripted_sweep import ended, evaluated, proposed, started
 from test_selection import STARS, raters
+from winner_texts import Writers
 
 from raysweep import ranking
 from raysweep.certainty import Certainty
 from raysweep.gap import gap_of
+from raysweep.goal import Goal
 from raysweep.jobs import Outcome
 from raysweep.luck import luck_of
 from raysweep.report.from_run import read_run
 from raysweep.report.write import write_report
 from raysweep.results import load
 from raysweep.scoring.intervals import Interval
-from raysweep.scoring.selection import values_of
+from raysweep.scoring.selection import chosen, values_of
 from raysweep.state import fold
 from raysweep.views.certainty import gap_sentence, luck_sentence
 
@@ -54,6 +57,31 @@ def test_what_was_kept_is_found_again(tmp_path):
     assert np.allclose(MODELS[0].probabilities, answers.probabilities)
     assert np.allclose(MODELS[0].expected, answers.expected)
     assert (tmp_path / "job" / ranking.FILE_NAME).stat().st_size < 40 * answers.n
+
+
+def test_what_was_written_is_kept_as_numbers_and_tells_the_luck_of_free_text(tmp_path):
+    models = Writers().answers(np.full(N_TRIALS, 0.6), 200, 0.0, np.random.default_rng(2))
+    models = [replace(one, right=tuple(f"a right text {row}" for row in one.right)) for one in models]
+    for number, one in enumerate(models):
+        ranking.keep(ranking.folder_of(tmp_path, number), Writers.task, one)
+    scores = values_of(Writers.task, models, "token_f1")
+    begun = replace(started(N_TRIALS), metric="val_token_f1")
+    trials = [
+        [proposed(n), evaluated(n, 3.0, value, metrics={"val_token_f1": value}), ended(n, Outcome.COMPLETED, value)]
+        for n, value in enumerate(map(float, scores))
+    ]
+
+    luck = luck_of(fold([begun, *(entry for trial in trials for entry in trial)]), tmp_path)
+
+    assert (int(scores.argmax()), "token_f1", N_TRIALS, 200) == (luck.trial, luck.metric, luck.n_trials, luck.n_rows)
+    straight = chosen(Writers.task, models, Goal("token_f1", "max"))
+    assert straight.corrected.value == pytest.approx(luck.corrected.value, abs=1e-6)
+    assert 0 < luck.value
+    kept = ranking.folder_of(tmp_path, 0) / ranking.FILE_NAME
+    with np.load(kept) as columns:
+        assert {"U"} == {columns[name].dtype.kind for name in ("task", "right")}
+        assert not any("right text" in text for text in columns["right"])
+    assert kept.stat().st_size < 40 * 200
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"no archive"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from winner_simulation import Coins, Ratings, Regime, sweep
+from winner_texts import GOALS, Writers
 
 from raysweep.goal import Goal
 from raysweep.scoring import Answers
@@ -59,6 +60,38 @@ def test_f1_and_errors_of_ratings_are_corrected_alike():
 
     for goal in goals:
         check([sweep(world, Regime("plateau", 300, 0.0), goal, dice) for _ in range(40)], 2.0)
+
+
+def test_scores_of_free_text_are_corrected_alike():
+    dice = np.random.default_rng(1)
+
+    for goal in GOALS:
+        check([sweep(Writers(), Regime("plateau", 200, 0.0), goal, dice) for _ in range(25)], 2.0)
+
+
+def test_rows_that_nobody_wrote_change_nothing():
+    goal, task = Goal("token_f1", "max"), Writers.task
+    few = Writers().answers(np.full(20, 0.6), 90, 0.0, np.random.default_rng(3))
+    more = [
+        replace(
+            one,
+            right=(*one.right, "x", "y"),
+            **{
+                name: np.append(getattr(one, name), [np.nan, np.nan])
+                for name in ("matches", "overlaps", "losses", "n_tokens", "grades")
+            },
+        )
+        for one in few
+    ]
+
+    found, of_all = chosen(task, few, goal), chosen(task, more, goal)
+
+    assert (found.place, found.raw.value) == (of_all.place, of_all.raw.value)
+    assert found.corrected.value == pytest.approx(of_all.corrected.value, abs=0.03)
+    assert (90, 90) == (more[0].n_with("token_f1"), more[0].n_with("loss"))
+    assert chosen(task, few, Goal("grade", "max")) is None
+    with pytest.raises(ValueError, match="same examples"):
+        chosen(task, [few[0], more[1]], goal)
 
 
 def test_a_model_that_all_rows_prefer_owes_nothing_to_being_chosen():

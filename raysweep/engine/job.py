@@ -23,7 +23,7 @@ from raysweep.engine.state import State, load_state, save_state
 from raysweep.errors import Fault, JobFailed
 from raysweep.holding import Hold
 from raysweep.jobs import DataRefs, Evaluation, JobSpec, Progress
-from raysweep.scoring import Prediction, graded, read, score
+from raysweep.scoring import Prediction, answers_of, graded, score
 
 STATE = "state.safetensors"
 MODEL = "model"
@@ -122,24 +122,21 @@ class LoraJob:
 
     def _evaluate(self, training: Training) -> None:
         """Measure, and save: what is handed out is on disk, and what a crash keeps from being handed out is too."""
+        task, rows = self._place.task, self._data.splits.validation
         predictions = training.predictions(self._check_cancelled)
         _check_finite(predictions, self._params)
-        scores = self._scores(training, predictions)
+        if task.writing is not None:
+            predictions = graded(task, rows, predictions)
+        right = training.validation_targets() if task.writing is None else [one.label for one in rows]
+        scores = score(task, right, predictions)
         metrics = {f"val_{name}": value for name, value in scores.items()} | {"train_loss": training.take_loss()}
         counts, made = training.counts, self._state.made
         n_bad = counts.n_bad + 1 if self._is_bad(training.validation_targets(), scores) else 0
         training.counts = replace(counts, n_bad=n_bad)
         evaluation = Evaluation(self._spec.evaluate_at[len(made)], counts.examples, counts.tokens, metrics)
-        task = self._place.task
-        if len(made) + 1 == len(self._spec.evaluate_at) and task.writing is None:
-            ranking.keep(self._spec.folder, task, read(task, training.validation_targets(), predictions))
+        if len(made) + 1 == len(self._spec.evaluate_at):
+            ranking.keep(self._spec.folder, task, answers_of(task, right, predictions))
         self._save(training, (*made, evaluation))
-
-    def _scores(self, training: Training, predictions: list[Prediction]) -> dict[str, float | None]:
-        task, rows = self._place.task, self._data.splits.validation
-        if task.writing is None:
-            return score(task, training.validation_targets(), predictions)
-        return score(task, [one.label for one in rows], graded(task, rows, predictions))
 
     def _is_bad(self, targets: Sequence[int], scores: Mapping[str, float | None]) -> bool:
         """Whether every row got the same label; a regression, which begins there, must also be no better than that.

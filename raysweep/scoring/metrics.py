@@ -11,7 +11,7 @@ import numpy as np
 from raysweep.scoring import counts, weighing
 from raysweep.scoring.answers import Answers, Prediction, read
 from raysweep.scoring.own import own_scores
-from raysweep.scoring.texts import read_texts, text_scores
+from raysweep.scoring.texts import Texts, read_texts, text_scores
 from raysweep.task import Task
 
 F1_OF = "f1_of_"
@@ -105,6 +105,15 @@ def shipped_metrics(task: Task) -> tuple[str, ...]:
 def metrics_of(task: Task) -> tuple[str, ...]:
     """The names that `score` gives for such a task, its own metrics' last."""
     return shipped_metrics(task) + tuple(one.name for one in task.metrics)
+
+
+def answers_of(
+    task: Task, labels: Sequence[str] | Sequence[int], predictions: Sequence[Prediction], words: Sequence[str] = ()
+) -> Answers | Texts:
+    """The predictions as arrays, of labels or of free texts; raises as `read` and `read_texts` do."""
+    if task.writing is not None:
+        return read_texts([str(label) for label in labels], predictions)
+    return read(task, labels, predictions, words)
 
 
 def score(

@@ -6,8 +6,9 @@ together are scored as one model's, many times over with other parts. Errors tha
 lie apart, are in the rows already; nothing is assumed of either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from raysweep.scoring.answers import Answers, Floats, Ints
 from raysweep.scoring.counts import Counted, cells, tally
 from raysweep.scoring.intervals import Bootstrap, Interval, intervals
 from raysweep.scoring.metrics import counted_metrics, weighed_metrics
+from raysweep.scoring.texts import OF_TEXTS, Texts
 from raysweep.task import Task
 
 N_PARTS = 3
@@ -23,6 +25,8 @@ N_PARTS = 3
 answer depends more on chance. docs/decisions/0012 has the figures."""
 N_DEALS = 25
 N_RESAMPLES = 2_000
+
+M = TypeVar("M", Answers, Texts)
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,13 @@ class Chosen:
     with the value, the better end stays, for being chosen may have given this one nothing."""
 
 
-def chosen(task: Task, models: Sequence[Answers], goal: Goal, *, seed: int = 0) -> Chosen | None:
+def chosen(task: Task, models: Sequence[Answers | Texts], goal: Goal, *, seed: int = 0) -> Chosen | None:
     """The best of the models by the goal's metric, named without a split, and what its score is worth.
 
     None where the metric is not made from examples, or not from these. Raises ValueError where the models did not
     answer the same examples.
     """
-    if not all(np.array_equal(models[0].right, one.right) for one in models):
+    if not are_of_same_rows(models):
         raise ValueError("the best of several needs all models' answers to the same examples")
     losses = values_of(task, models, goal.metric) * goal.loss(1.0)
     if np.isnan(losses).any():
@@ -62,24 +66,39 @@ def chosen(task: Task, models: Sequence[Answers], goal: Goal, *, seed: int = 0) 
     return Chosen(place, own, Interval(value, own.low + min(shift, 0.0), own.high + max(shift, 0.0), own.level))
 
 
-def values_of(task: Task, models: Sequence[Answers], metric: str) -> Floats:
+def are_of_same_rows(models: Sequence[Answers | Texts]) -> bool:
+    """Whether all answered the same examples."""
+    first = models[0]
+    return all(type(one) is type(first) and np.array_equal(first.right, one.right) for one in models)
+
+
+def values_of(task: Task, models: Sequence[Answers | Texts], metric: str) -> Floats:
     """(model,): one metric that ships, by its name without a split; NaN where these answers do not make it."""
-    counted = counted_metrics(task).get(metric)
+    return np.array([_value(task, one, metric) for one in models])
+
+
+def _value(task: Task, model: Answers | Texts, metric: str) -> float:
+    once = np.ones((1, model.n))
+    if isinstance(model, Texts):
+        return float(OF_TEXTS[metric](model, once)[0]) if metric in OF_TEXTS else float("nan")
+    counted, weighed = counted_metrics(task).get(metric), weighed_metrics(model).get(metric)
     if counted:
-        return np.array([counted(tally(one), one.values) for one in models])
-    return np.array([_by_itself(one, metric) for one in models])
+        return float(counted(tally(model), model.values))
+    return float(weighed(model, once)[0]) if weighed else float("nan")
 
 
-def _by_itself(answers: Answers, metric: str) -> float:
-    weighed = weighed_metrics(answers).get(metric)
-    return float(weighed(answers, np.ones((1, answers.n)))[0]) if weighed else float("nan")
-
-
-def _unchosen(task: Task, models: Sequence[Answers], goal: Goal, rng: np.random.Generator) -> float:
+def _unchosen(task: Task, models: Sequence[Answers | Texts], goal: Goal, rng: np.random.Generator) -> float:
     """The mean score over all deals of those who answered rows that had not chosen them."""
-    n, counted = models[0].n, counted_metrics(task).get(goal.metric)
-    deals = np.stack([rng.permutation(n) % N_PARTS for _ in range(N_DEALS)])
-    made = _of_counts(models, counted, goal, deals) if counted else _of_examples(models, goal, deals)
+    deals = np.stack([rng.permutation(models[0].n) % N_PARTS for _ in range(N_DEALS)])
+    counted = counted_metrics(task).get(goal.metric)
+    answers = [one for one in models if isinstance(one, Answers)]
+    texts = [one for one in models if isinstance(one, Texts)]
+    if texts:
+        made = _of_texts(texts, goal, deals)
+    elif counted:
+        made = _of_counts(answers, counted, goal, deals)
+    else:
+        made = _of_examples(answers, goal, deals)
     defined = made[np.isfinite(made)]
     return float(defined.mean()) if defined.size else float("nan")
 
@@ -102,12 +121,22 @@ def _of_counts(models: Sequence[Answers], metric: Counted, goal: Goal, deals: In
 
 def _of_examples(models: Sequence[Answers], goal: Goal, deals: Ints) -> Floats:
     """As `_of_counts`, for metrics that need every example by itself."""
+    metric, once = weighed_metrics(models[0])[goal.metric], np.ones((1, models[0].n))
+    return np.array([metric(_joined(models, one), once)[0] for one in _answering(models, metric, goal, deals)])
+
+
+def _of_texts(models: Sequence[Texts], goal: Goal, deals: Ints) -> Floats:
+    """Likewise, for free texts."""
+    metric, once = OF_TEXTS[goal.metric], np.ones((1, models[0].n))
+    return np.array([metric(_joined_texts(models, one), once)[0] for one in _answering(models, metric, goal, deals)])
+
+
+def _answering(models: Sequence[M], metric: Callable[[M, Floats], Floats], goal: Goal, deals: Ints) -> Ints:
+    """(deal, n): the model that answers each row."""
     weights = (deals[:, None, :] != np.arange(N_PARTS)[:, None]).astype(np.float64).reshape(-1, models[0].n)
-    made = [weighed_metrics(one)[goal.metric](one, weights) for one in models]
-    best = _best(np.stack(made).reshape(len(models), len(deals), N_PARTS), goal)
-    return np.array(
-        [_by_itself(_joined(models, row[deal]), goal.metric) for row, deal in zip(best, deals, strict=True)]
-    )
+    made = np.stack([metric(one, weights) for one in models])
+    best = _best(made.reshape(len(models), len(deals), N_PARTS), goal)
+    return np.stack([row[deal] for row, deal in zip(best, deals, strict=True)])
 
 
 def _best(values: Floats, goal: Goal) -> Ints:
@@ -128,4 +157,22 @@ def _joined(models: Sequence[Answers], answering: Ints) -> Answers:
         predicted=np.concatenate([one.predicted[rows] for one, rows in order])[back],
         probabilities=np.concatenate(tables)[back] if len(tables) == len(order) else None,
         expected=np.concatenate(numbers)[back] if len(numbers) == len(order) else None,
+    )
+
+
+def _joined_texts(models: Sequence[Texts], answering: Ints) -> Texts:
+    """Likewise."""
+    rows = np.arange(models[0].n)
+
+    def column(of: Callable[[Texts], Floats]) -> Floats:
+        taken: Floats = np.stack([of(one) for one in models])[answering, rows]
+        return taken
+
+    return replace(
+        models[0],
+        matches=column(lambda one: one.matches),
+        overlaps=column(lambda one: one.overlaps),
+        losses=column(lambda one: one.losses),
+        n_tokens=column(lambda one: one.n_tokens),
+        grades=column(lambda one: one.grades),
     )

@@ -29,7 +29,7 @@ class Texts:
     """One model's answers to n rows, as numbers; NaN where the model gives none."""
 
     right: tuple[str, ...]
-    """The right completions."""
+    """The right completions, or digests of them: models that answered the same rows have the same."""
     matches: Floats
     """(n,): 1 where what was written is right, else 0."""
     overlaps: Floats
@@ -45,6 +45,11 @@ class Texts:
     def n(self) -> int:
         """How many rows."""
         return len(self.right)
+
+    def n_with(self, metric: str) -> int:
+        """How many rows the metric is made of: not all are written where the task scores the first few."""
+        columns = {"exact_match": self.matches, "token_f1": self.overlaps, "grade": self.grades}
+        return int(np.isfinite(columns.get(metric, self.losses)).sum())
 
 
 def read_texts(right: Sequence[str], predictions: Sequence[Prediction]) -> Texts:

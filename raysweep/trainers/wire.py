@@ -197,10 +197,9 @@ class WireTrainer:
         if len(readings) < len(examples):
             return {}
         words = words_of(wire_record.load_model(note).prompt, self._task)
-        said = [reading.prediction for reading in readings]
-        if self._task.writing is None:
-            labels = [example.label for example in examples]
-            ranking.keep(Path(note).parent, self._task, scoring.read(self._task, labels, said, words))
+        said = scoring.graded(self._task, examples, [reading.prediction for reading in readings])
+        labels = [example.label for example in examples]
+        ranking.keep(Path(note).parent, self._task, scoring.answers_of(self._task, labels, said, words))
         return scores_of(self._task, examples, said, words) | coverage_of(self._task, readings)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from raysweep.scoring import Prediction, graded, metrics_of, score
+from raysweep.scoring import Prediction, metrics_of, score
 from raysweep.task import Example, Task
 from raysweep.trainers.hosted import Answer
 from raysweep.trainers.wire_labels import Reading, read
@@ -34,8 +34,11 @@ def reading_of(answer: Answer, words: Sequence[str], task: Task) -> Reading:
 def scores_of(
     task: Task, examples: Sequence[Example], said: Sequence[Prediction], words: Sequence[str]
 ) -> dict[str, float | None]:
-    """The metrics of `final_metrics`; `words` are what the model was taught to say for each label."""
-    made = score(task, [example.label for example in examples], graded(task, examples, said), words)
+    """The metrics of `final_metrics`; `words` are what the model was taught to say for each label.
+
+    Of free text `said` has its grades already.
+    """
+    made = score(task, [example.label for example in examples], said, words)
     return {f"val_{name}": value for name, value in made.items() if f"val_{name}" in final_metrics(task)}
 
 
