@@ -102,7 +102,7 @@ class Asking:
         asked = untuned.find(self.folder).get(name)
         if asked is None or asked.key != key:
             asked = Asked(model_of(ready, best.params), n_shots, key, has_labels=ready.task.writing is None)
-        asked = replace(asked, reason=asker.why_not_untuned(best.params, shots))
+        asked = replace(asked, reason=asker.why_not_untuned(best.params, shots), is_open=False)
         self._keep(name, asked)
         for split in () if asked.reason else self.plan.splits:
             if split in asked.splits and self.recorder.state.is_scored(name, split, None):
@@ -110,7 +110,7 @@ class Asking:
             try:
                 is_answered = self._score(asker, best, Place(name, None, split))
             except RaysweepError as error:
-                self._keep(name, replace(asked, reason=str(error)))
+                self._keep(name, replace(asked, reason=str(error), is_open=True))
                 raise
             if not is_answered:
                 return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysweep import earlier as earliers
-from raysweep import ledger
+from raysweep import ledger, untuned
 from raysweep.config import SweepConfig, load_config, to_yaml
 from raysweep.config.identity import SESSION_SETTINGS, digests
 from raysweep.config.sections import BudgetSection
@@ -56,7 +56,9 @@ class Past:
     def _lacks_final(self) -> bool:
         final, ended = self.config.final, self.state.ended
         was_interrupted = ended is not None and ended.signal is not None  # else the baseline could not be had
-        return self.state.lacks_finals(final.top if final.test else 0, baseline=final.baseline and was_interrupted)
+        asks_again = final.baseline and any(one.is_open for one in untuned.find(self.folder).values())
+        lacks = self.state.lacks_finals(final.top if final.test else 0, baseline=final.baseline and was_interrupted)
+        return lacks or asks_again
 
     @property
     def _lacks_replica(self) -> bool:

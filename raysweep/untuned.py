@@ -29,6 +29,8 @@ class Asked:
     """Whether the task has some; else the examples are so many in all."""
     reason: str = ""
     """Why it was not asked, as a sentence; empty where it was."""
+    is_open: bool = False
+    """Whether a later session asks: what kept it from being asked, as money or a host that failed, may be over then."""
 
     @property
     def sentence(self) -> str:

@@ -18,6 +18,7 @@ from raysweep.config import WireTrainer
 from raysweep.config.load import parse
 from raysweep.engine.quiet import quietly
 from raysweep.entries import FinalReserved, FinalScored
+from raysweep.errors import RaysweepError
 from raysweep.forecast import Forecaster
 from raysweep.preflight import make_ready
 from raysweep.report.findings import Findings
@@ -217,6 +218,30 @@ def test_at_a_host_it_is_reserved_asked_billed_and_compared(paid, tmp_path):
     again = resume_sweep(found.folder, ["trials=3"], Options(runner=ProcessRunner()))
     asked = [one.name for one in ledger.read(again.folder) if isinstance(one, FinalReserved)]
     assert {"zero_shot": 2, "few_shot": 2} == {name: n for name, n in Counter(asked).items() if name.endswith("shot")}
+
+
+class Refusing(ProcessRunner):
+    """A host that fails whoever asks the base model."""
+
+    def predict(self, static, resources, model, *rest, **more):
+        if "shot" in model:
+            raise RaysweepError("the host is out of order")
+        return super().predict(static, resources, model, *rest, **more)
+
+
+@pytest.mark.timeout(120)
+def test_what_a_failing_host_left_unasked_is_asked_by_a_later_session(paid, tmp_path):
+    paid |= {"trials": 1, "final": {"shots": 0}}
+    failed = run_sweep(parse(paid, "test"), Options(folder=tmp_path / "run", runner=Refusing()))
+    assert "zero_shot" not in {one.name for one in failed.finals}
+    assert "the host is out of order" in " ".join(sure(failed.folder))
+
+    found = resume_sweep(failed.folder, (), Options(runner=ProcessRunner()))
+
+    assert {"val", "test"} == {one.split for one in found.finals if one.name == "zero_shot"}
+    assert "not asked" not in " ".join(sure(found.folder))
+    assert "zero_shot" in {one.name for one in found.certainty.comparisons}
+    assert found == resume_sweep(failed.folder, (), Options(runner=Refusing()))
 
 
 @pytest.mark.timeout(120)
