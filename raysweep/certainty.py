@@ -84,7 +84,7 @@ def known(folder: Path, trial: int, rivals: Sequence[Place]) -> Certainty | None
 
 
 def measure(folder: Path, trial: int, metric: str, rivals: Sequence[Place]) -> Certainty | None:
-    """As `find`, always anew; a rival without predictions is left out."""
+    """As `find`, always anew; a rival without predictions is left out. None also where nothing could be measured."""
     winner = predictions.find(folder, Place("best", trial, "test"))
     if winner is None:
         return None
@@ -97,6 +97,8 @@ def measure(folder: Path, trial: int, metric: str, rivals: Sequence[Place]) -> C
             compared.append(Comparison(place.name, place.trial, found))
     own = intervals(winner.task, answers, drawn)
     ordered = {name: own[name] for name in dict.fromkeys((metric, *HEADLINES)) if name in own}
+    if not ordered:  # no text, and no loss of any
+        return None
     return Certainty(
         trial,
         next(iter(ordered)),

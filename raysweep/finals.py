@@ -13,7 +13,7 @@ from raysweep.errors import RaysweepError
 from raysweep.predictions import Kept, Place
 from raysweep.preflight import Ready
 from raysweep.recorder import Recorder
-from raysweep.scoring import Prediction, graded, score
+from raysweep.scoring import OF_LIKELIHOOD, Prediction, graded, score
 from raysweep.state import TrialState
 from raysweep.task import Example, Task
 
@@ -61,7 +61,7 @@ class Finals:
             return
         kept = predictions.of_trial(self.folder, trial.number)
         if kept is not None:  # it came close once and has won since, or won and only comes close now
-            self._score(Place(name, trial.number, "test"), self.ready.task, kept.predictions)
+            self._score(Place(name, trial.number, "test"), kept.predictions)
         else:
             self._ask(Place(name, trial.number, "test"), trial, trial.ended.model)
 
@@ -71,15 +71,12 @@ class Finals:
             self.recorder.record(FinalReserved(self.clock.now(), place.name, trial.number, place.split, usd))
         said = self.predict(model, self.ready.loaded.splits.test)
         if said is not None:
-            self._score(place, self.ready.task, said, usd)
+            self._score(place, said, usd)
 
     @property
     def _asking(self) -> Asking:
-        def score(place: Place, said: Sequence[Prediction], usd: float | None) -> None:
-            self._score(place, _lenient(self.ready.task), said, usd)
-
         plan = Plan(self.ready)
-        return Asking(plan, self.folder, self.recorder, self.clock, self.predict, self.afford, score)
+        return Asking(plan, self.folder, self.recorder, self.clock, self.predict, self.afford, self._score)
 
     def _score_baseline(self, name: str) -> None:
         if self.recorder.state.is_scored(name, "test", None):
@@ -87,7 +84,7 @@ class Finals:
         ready = self.ready
         said = baseline.predictions_of(name, ready.loaded.splits, ready.task, seed=ready.config.seed)
         for split in ("val", "test"):  # test last: where it is scored, both are
-            self._score(Place(name, None, split), _lenient(ready.task), said[split])
+            self._score(Place(name, None, split), said[split])
 
     def _measure(self) -> None:
         """How sure the winner is, kept so that nobody has to draw it again."""
@@ -100,23 +97,30 @@ class Finals:
             if found is not None:
                 certainty.keep(self.folder, found)
 
-    def _score(self, place: Place, task: Task, said: Sequence[Prediction], usd: float | None = None) -> None:
+    def _score(self, place: Place, said: Sequence[Prediction], usd: float | None = None) -> None:
         """Metrics into the ledger and predictions into their file, which is there once the ledger says so."""
-        splits = self.ready.loaded.splits
+        splits, task = self.ready.loaded.splits, _lenient(self.ready.task)
         rows = splits.test if place.split == "test" else splits.validation
         labels = tuple(one.label for one in rows)
         said = graded(task, rows, said)
-        scores = score(task, labels, said)
-        try:
-            kept = Kept(replace(task, metrics=()), labels, tuple(said), len(splits.validation))
+        try:  # first of all: what was paid is not asked again
+            kept = Kept(replace(task, metrics=()), labels, tuple(said), self._n_ranking)
             predictions.keep(self.folder, place, kept)
         finally:  # the scores are worth having without the file
+            scores = score(task, labels, said)
             self._record(place, {f"{place.split}_{name}": value for name, value in scores.items()}, usd)
+
+    @property
+    def _n_ranking(self) -> int:
+        """How many validation rows the objective is made from."""
+        rows, writing = self.ready.loaded.splits.validation, self.ready.task.writing
+        is_written = writing is not None and self.ready.config.goal.bare not in OF_LIKELIHOOD
+        return len(rows[: writing.scored_rows] if writing and is_written else rows)
 
     def _record(self, place: Place, metrics: Mapping[str, float | None], usd: float | None) -> None:
         self.recorder.record(FinalScored(self.clock.now(), place.name, place.trial, place.split, metrics, usd))
 
 
 def _lenient(task: Task) -> Task:
-    """The sweep may need an own metric of its trials; a baseline that it cannot score has none, and a warning."""
+    """The sweep may need an own metric to rank its trials; what it breaks on here has none of it, and a warning."""
     return replace(task, metrics=tuple(replace(one, is_needed=False) for one in task.metrics))

@@ -115,6 +115,14 @@ def test_an_objective_without_an_interval_gives_way_to_the_first_headline(script
     assert "f1_weighted" == certainty.measure(scripted, 1, "my_own", ()).metric
 
 
+def test_of_a_model_that_said_nothing_nothing_is_claimed(scripted):
+    silent = Kept(Task(TaskKind.GENERATION), ("a", "b"), (Prediction(None), Prediction(None)))
+    predictions.keep(scripted, Place("best", 1, "test"), silent)
+
+    assert certainty.measure(scripted, 1, "token_f1", ()) is None
+    assert "interval" not in told(scripted)
+
+
 def test_what_was_kept_is_not_drawn_again_but_damage_and_another_winner_are(scripted):
     keep(scripted, Place("best", 1, "test"), 0.8)
     file = scripted / "predictions" / "certainty.json"

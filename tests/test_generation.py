@@ -84,6 +84,16 @@ def test_a_sweep_of_free_text_ends_with_scores_baselines_and_what_was_written(ge
     assert {one.name: one.verdict("token_f1") for one in again.certainty.comparisons}["commonest"] == "beats"
 
 
+@pytest.mark.parametrize(("metric", "n"), [("val_token_f1", 7), ("val_loss", 40)])
+def test_only_the_rows_that_were_written_have_ranked_the_trials(generation, metric, n):
+    generation |= {"objective": {"metric": metric}, "early_stopping": {"kind": "none"}}
+    generation["task"] |= {"scored_rows": 7}
+
+    found = run_sweep(parse(generation, "test"), Options(runner=InlineRunner()))
+
+    assert n == found.certainty.n_validation
+
+
 def test_the_findings_of_free_text_have_no_confusion_and_say_what_was_won(generation, tmp_path):
     found = run_sweep(parse(generation, "test"), Options(runner=InlineRunner()))
 

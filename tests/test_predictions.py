@@ -163,6 +163,28 @@ def test_a_model_answers_the_test_rows_once_whatever_its_rank_becomes(synthetic,
     assert not found.state.lacks_finals(2, baseline=False)
 
 
+def test_an_own_metric_that_breaks_on_the_test_rows_costs_neither_the_other_scores_nor_a_second_answer(
+    synthetic, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    name = f"own_{abs(hash(str(tmp_path)))}"
+    text = "def spread(task, labels, predictions):\n    return 1 / (len(labels) - 50)\n"  # 50 test rows
+    (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    synthetic["metrics"] = {"spread": {"function": f"{name}:spread", "folder": str(tmp_path), "mode": "max"}}
+    synthetic |= {"objective": {"metric": "val_spread"}, "early_stopping": {"kind": "none"}}
+    synthetic |= {"final": {"baseline": False}}
+    synthetic["data"]["split"] = {"train": 100, "validation": 40, "test": 50}
+    folder, runner = tmp_path / "run", Counting()
+
+    found = run_sweep(parse(synthetic, "test"), Options(folder=folder, runner=runner))
+
+    metrics = found.finals[0].metrics
+    assert (None, True) == (metrics["test_spread"], metrics["test_accuracy"] is not None)
+    assert "f1_weighted" == found.certainty.metric
+    assert found == resume_sweep(folder, (), Options(runner=runner))
+    assert 1 == len(runner.asked)
+
+
 def test_what_came_close_is_scored_when_a_later_session_asks_for_it(synthetic, tmp_path):
     folder, runner = tmp_path / "run", Counting()
     synthetic |= {"final": {"baseline": False}, "early_stopping": {"kind": "none"}}

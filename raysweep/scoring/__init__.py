@@ -14,11 +14,12 @@ from raysweep.scoring.metrics import (
     shipped_scores,
 )
 from raysweep.scoring.own import call_own, own_function, own_scores
-from raysweep.scoring.texts import Texts, read_texts
+from raysweep.scoring.texts import OF_LIKELIHOOD, Texts, read_texts
 
 __all__ = [
     "F1_OF",
     "METRICS",
+    "OF_LIKELIHOOD",
     "UNREAD",
     "Answers",
     "MetricDoc",

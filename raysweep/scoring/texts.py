@@ -20,6 +20,10 @@ from raysweep.scoring.counts import ratio
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
+OF_WRITTEN = ("exact_match", "token_f1")
+"""Metrics of what was written beside the right text, from 0 to 1 for each row."""
+OF_LIKELIHOOD = ("loss", "perplexity")
+"""Metrics of how likely the right texts are: what was written says nothing of them."""
 _MOST_NATS = 700.0
 """A loss beyond this has no perplexity that a float can hold."""
 

@@ -3,19 +3,17 @@
 import math
 from collections.abc import Sequence
 
-from raysweep.scoring import Prediction, metrics_of, score
+from raysweep.scoring import OF_LIKELIHOOD, Prediction, metrics_of, score
 from raysweep.task import Example, Task
 from raysweep.trainers.hosted import Answer
 from raysweep.trainers.wire_labels import Reading, read
 
 COVERAGE = "host_label_coverage"
 """Mean share of the probability that the labels have among the likeliest tokens."""
-OF_LIKELIHOOD = ("loss", "perplexity")
-"""Of free text: what was written says nothing of them. The host's own validation loss is `val_loss`."""
 
 
 def final_metrics(task: Task) -> frozenset[str]:
-    """Their names on the validation split."""
+    """Their names on the validation split; of free text `val_loss` is the host's own."""
     if task.writing is not None:
         return frozenset(f"val_{name}" for name in metrics_of(task) if name not in OF_LIKELIHOOD)
     return frozenset(f"val_{name}" for name in metrics_of(task)) | {COVERAGE}
