@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from raysweep.scoring import Prediction, metrics_of, read, score
+from raysweep.scoring import Prediction, metrics_of, read, read_texts, score
 from raysweep.scoring.intervals import Bootstrap, differences, intervals
 from raysweep.task import Task, TaskKind
 
@@ -124,6 +124,32 @@ def test_intervals_of_95_percent_hold_the_truth_in_about_95_of_100_draws():
         held += found.low <= np.trace(truth) <= found.high
 
     assert 0.92 <= held / 400 <= 0.98
+
+
+@pytest.mark.parametrize("n", [5, 60])
+def test_answers_that_are_all_right_are_not_taken_for_a_model_that_is_always_right(n):
+    right = [row % 5 for row in range(n)]
+    found = intervals(STARS, read(STARS, right, [Prediction(tuple(np.eye(5)[one])) for one in right]), FEW)
+
+    assert (1.0, pytest.approx(0.025 ** (1 / n)), 1.0) == (
+        found["accuracy"].value,
+        found["accuracy"].low,
+        found["accuracy"].high,
+    )
+    assert found["accuracy"].low == pytest.approx(found["recall_macro"].low)
+    assert found["f1_weighted"].low == pytest.approx(found["accuracy"].low, abs=0.01)
+    assert (0.0, 0.0) == (found["mse"].value, found["mse"].low) < (0.0, found["mse"].high)
+    assert found["qwk"].low < 1
+
+
+@pytest.mark.parametrize(("written", "ends"), [("right", (0.025 ** (1 / 8), 1)), ("wrong", (0, 1 - 0.025 ** (1 / 8)))])
+def test_texts_that_are_all_right_or_all_wrong_are_not_always_so(written, ends):
+    said = [Prediction(None, text=written if row < 8 else None) for row in range(20)]  # 8 rows were written
+
+    found = intervals(Task(TaskKind.GENERATION), read_texts(["right"] * 20, said), FEW)
+
+    for name in ("exact_match", "token_f1"):
+        assert ends == (pytest.approx(found[name].low), pytest.approx(found[name].high))
 
 
 def test_only_the_metrics_that_are_asked_for_are_drawn():

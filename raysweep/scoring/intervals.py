@@ -6,7 +6,7 @@ cells of the table, however many examples there are; a comparison draws each exa
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from raysweep.scoring.answers import Answers, Floats
 from raysweep.scoring.counts import cells, tally
 from raysweep.scoring.metrics import counted_metrics, weighed_metrics
-from raysweep.scoring.texts import OF_TEXTS, Texts, in_common
+from raysweep.scoring.texts import OF_TEXTS, OF_WRITTEN, Texts, in_common
 from raysweep.task import Task
 
 LEVEL = 0.95
@@ -59,10 +59,15 @@ class Bootstrap:
 
 
 def intervals(task: Task, answers: Answers | Texts, bootstrap: Bootstrap | None = None) -> dict[str, Interval]:
-    """Of every metric that ships for the task; those that are undefined on these examples are left out."""
+    """Of every metric that ships for the task; those that are undefined on these examples are left out.
+
+    Where all answers are right, or all texts as right as the others, no resample shows anything else: the interval then
+    reaches to where it is when as many examples are otherwise as these do not rule out (Clopper and Pearson 1934).
+    """
     drawn, rng = bootstrap or Bootstrap(), _rng(bootstrap)
     if isinstance(answers, Texts):
-        return _defined(_by_example([answers], OF_TEXTS, drawn, rng))
+        found = _defined(_by_example([answers], OF_TEXTS, drawn, rng))
+        return found | {name: _as_a_share(found[name], answers.n_with(name)) for name in OF_WRITTEN if name in found}
     table = tally(answers)
     resampled = rng.multinomial(answers.n, table.ravel() / answers.n, drawn.n_resamples).reshape(-1, *table.shape)
     made = {
@@ -70,6 +75,11 @@ def intervals(task: Task, answers: Answers | Texts, bootstrap: Bootstrap | None 
         for name, metric in counted_metrics(task).items()
         if drawn.takes(name)
     }
+    if np.trace(table) == answers.n:
+        worse = _with_errors(table, _hidden_share(answers.n, drawn.level))
+        for name, one in _defined(made).items():
+            end = float(counted_metrics(task)[name](worse, answers.values))
+            made[name] = replace(one, low=min(one.low, end), high=max(one.high, end))
     made |= _by_example([answers], weighed_metrics(answers), drawn, rng)
     return _defined(made)
 
@@ -104,6 +114,26 @@ def differences(
     common = {name: metric for name, metric in weighed_metrics(first).items() if name in weighed_metrics(second)}
     made |= _by_example([first, second], common, drawn, rng)
     return _defined(made)
+
+
+def _with_errors(table: Floats, share: float) -> Floats:
+    """The table of a model that is always right, if it were wrong so often; each other label is as likely then."""
+    worse, of_label = table.copy(), table.sum(axis=1, keepdims=True)
+    worse[:, :-1] = (1 - share) * table[:, :-1] + share * (of_label - table[:, :-1]) / (len(table) - 1)
+    return worse
+
+
+def _hidden_share(n: int, level: float) -> float:
+    """So many of all examples may be unlike n that are all alike."""
+    return float(1 - ((1 - level) / 2) ** (1 / n))
+
+
+def _as_a_share(one: Interval, n: int) -> Interval:
+    """Of a metric from 0 to 1; as it is, unless no resample was any other."""
+    if one.low < one.high:
+        return one
+    share = _hidden_share(n, one.level)
+    return replace(one, low=one.value * (1 - share), high=one.value + share * (1 - one.value))
 
 
 def _defined(made: Mapping[str, Interval | None]) -> dict[str, Interval]:
