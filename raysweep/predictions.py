@@ -22,7 +22,7 @@ HELP = {
     "label": "The right label, or the right text.",
     "probabilities": "One a label, in the task's order; null where the model gives none.",
     "value": "The expected rating, where the model answers with a number.",
-    "text": "What the model wrote, where it writes.",
+    "text": "What the model wrote, where it writes; a label where that is its word.",
     "loss": "Of a free text: nats of the right one, all its tokens together.",
     "tokens": "Of a free text: tokens of the right one.",
     "grade": "Of a free text: what the task's grader says of it.",

@@ -12,7 +12,7 @@ from raysweep.testing.toy_data import TOY_SPLITS, TOY_TASK
 from raysweep.trainers.hosted import Answer, Point, Token
 from raysweep.trainers.wire_curve import Curve
 from raysweep.trainers.wire_data import chat_file, check_rows, tokens_of
-from raysweep.trainers.wire_labels import read
+from raysweep.trainers.wire_labels import place_of, read
 from raysweep.trainers.wire_metrics import point_of, read_result
 
 CSV = "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n1,1.5,0.5,,\n2,0.5,0.75,0.7,-1.0\n"
@@ -136,6 +136,13 @@ def test_without_probabilities_only_the_text_is_left():
     assert Prediction(None, text="2") == read(Answer("2"), ("1", "2")).prediction
     reading = read(answer([("sure", 0.9)]), ("1", "2"))
     assert (None, 0.0) == (reading.prediction.probabilities, reading.coverage)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [(" Yes ", 1), ("yes", 0), ("NO", 2), ("YES", None), ("yes.", None), ("", None)]
+)
+def test_a_text_is_a_labels_word_but_for_spaces_and_for_case_where_that_leaves_no_doubt(text, place):
+    assert place == place_of(text, ("yes", "Yes", "no"))
 
 
 def test_equal_rows_and_prompts_make_one_file_and_others_another():

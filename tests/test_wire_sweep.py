@@ -253,3 +253,21 @@ def test_a_trial_that_finished_before_its_cancel_left_its_model(fine_tuning_serv
     ended = [one.outcome for one in read(results.folder) if isinstance(one, TrialEnded)]
     assert [Outcome.PRUNED, Outcome.PRUNED] == ended
     assert ["succeeded", "succeeded"] == [job["status"] for job in jobs(server)]
+
+
+def test_words_for_labels_are_read_on_the_test_split_too_where_a_host_gives_no_probabilities(
+    fine_tuning_server, monkeypatch, synthetic
+):
+    server = fine_tuning_server("--epoch-s", "0.1")
+    export(monkeypatch, server)
+    silent = trainer(server, top_logprobs=0)
+    prompt = {"label_words": ["bad", "poor", "fair", "good", "fine"]}
+
+    found = run(server, synthetic, trainer=silent, prompt=prompt, trials=1, early_stopping={"kind": "none"})
+
+    best = next(one.metrics for one in found.finals if one.name == "best")
+    assert found.best.last.metrics["val_accuracy"] > 0.2
+    assert best["test_accuracy"] > 0  # the server knows no test row's answer
+    assert 1.0 == best["test_coverage"]
+    assert found.certainty.intervals["accuracy"].value == best["test_accuracy"]
+    assert {"1", "2", "3", "4", "5"} >= {one.text for one in found.predictions.predictions}

@@ -140,7 +140,7 @@ def _sure(record: Record) -> Iterator[str]:
     ruling = record.ruling
     if not ruling or (ruling.winner.trial == ruling.first and not ruling.winner.replicas):  # else the seeds say more
         yield from _lead(record)
-    if not finals and not record.certainty and not record.luck:
+    if not record.luck and all(final.trial is None for final in finals):
         yield (
             "No rows that ranked no trial have scored the winner: the best of many looks better than it is, "
             "and how much better is not known here."

@@ -11,8 +11,7 @@ from raysweep.dataset import Splits
 from raysweep.jobs import Capabilities, DataRefs, Estimate, JobSpec, JobView, ParamDoc, TokenView
 from raysweep.scoring import Prediction
 from raysweep.space import Params
-from raysweep.task import Example, Task, words_of
-from raysweep.trainers import wire_record
+from raysweep.task import Example, Task
 from raysweep.trainers.dialects import dialect_of
 from raysweep.trainers.host_errors import HostError, as_input_error
 from raysweep.trainers.hosted import Gate, HostedJob, JobRequest
@@ -196,11 +195,10 @@ class WireTrainer:
         readings = self._answering.readings(note, examples, is_stopped)
         if len(readings) < len(examples):
             return {}
-        words = words_of(wire_record.load_model(note).prompt, self._task)
         said = scoring.graded(self._task, examples, [reading.prediction for reading in readings])
         labels = [example.label for example in examples]
-        ranking.keep(Path(note).parent, self._task, scoring.answers_of(self._task, labels, said, words))
-        return scores_of(self._task, examples, said, words) | coverage_of(self._task, readings)
+        ranking.keep(Path(note).parent, self._task, scoring.answers_of(self._task, labels, said))
+        return scores_of(self._task, examples, said) | coverage_of(self._task, readings)
 
 
 def _view(job: HostedJob) -> JobView:

@@ -40,6 +40,13 @@ def read(answer: Answer, words: Sequence[str]) -> Reading:
     return Reading(Prediction(tuple(one / total for one in filled), text=answer.text), min(coverage, 1.0))
 
 
+def place_of(text: str, words: Sequence[str]) -> int | None:
+    """Of the word that the text is but for spaces, and for case where that leaves no doubt; None for another text."""
+    same = [place for place, word in enumerate(words) if word.strip() == text.strip()]
+    alike = same or [place for place, word in enumerate(words) if _plain(word) == _plain(text)]
+    return alike[0] if len(alike) == 1 else None
+
+
 def mean_coverage(readings: Sequence[Reading]) -> float | None:
     """Of the readings that have one."""
     coverages = [reading.coverage for reading in readings if reading.coverage is not None]

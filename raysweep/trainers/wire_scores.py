@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from raysweep.scoring import OF_LIKELIHOOD, Prediction, metrics_of, score
 from raysweep.task import Example, Task
 from raysweep.trainers.hosted import Answer
-from raysweep.trainers.wire_labels import Reading, read
+from raysweep.trainers.wire_labels import Reading, place_of, read
 
 COVERAGE = "host_label_coverage"
 """Mean share of the probability that the labels have among the likeliest tokens."""
@@ -25,18 +26,18 @@ def asked_rows(examples: Sequence[Example], task: Task) -> Sequence[Example]:
 
 
 def reading_of(answer: Answer, words: Sequence[str], task: Task) -> Reading:
-    """An answer as the task sees it: a probability for each label, or the text."""
-    return read(answer, words) if task.writing is None else Reading(Prediction(None, text=answer.text), None)
+    """An answer as the task sees it: a probability for each label, or the text; the label where that is its word."""
+    if task.writing is not None:
+        return Reading(Prediction(None, text=answer.text), None)
+    reading, place = read(answer, words), place_of(answer.text, words)
+    if place is None:
+        return reading
+    return replace(reading, prediction=replace(reading.prediction, text=task.labels[place]))
 
 
-def scores_of(
-    task: Task, examples: Sequence[Example], said: Sequence[Prediction], words: Sequence[str]
-) -> dict[str, float | None]:
-    """The metrics of `final_metrics`; `words` are what the model was taught to say for each label.
-
-    Of free text `said` has its grades already.
-    """
-    made = score(task, [example.label for example in examples], said, words)
+def scores_of(task: Task, examples: Sequence[Example], said: Sequence[Prediction]) -> dict[str, float | None]:
+    """The metrics of `final_metrics`; of free text `said` has its grades already."""
+    made = score(task, [example.label for example in examples], said)
     return {f"val_{name}": value for name, value in made.items() if f"val_{name}" in final_metrics(task)}
 
 
