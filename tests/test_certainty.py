@@ -172,6 +172,16 @@ def test_a_sweep_ends_with_it_measured_against_every_baseline(synthetic, tmp_pat
     assert value == pytest.approx(found.finals[0].metrics["test_f1_weighted"])
 
 
+def test_baselines_alone_are_no_unseen_rows_for_the_winner(synthetic, tmp_path):
+    settings = synthetic | {"final": {"test": False}}
+    found = run_sweep(parse(settings, "test"), Options(folder=tmp_path / "run", runner=InlineRunner()))
+
+    text = write_report(read_run(found.folder), found.folder, NOW).text.read_text(encoding="utf-8")
+
+    assert "majority" in {final.name for final in found.finals}
+    assert "No rows that ranked no trial have scored the winner" in text
+
+
 def test_a_sweep_that_has_not_begun_to_score_has_no_certainty(tmp_path):
     with Ledger(tmp_path) as ledger:
         ledger.append(started())

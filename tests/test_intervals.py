@@ -152,6 +152,16 @@ def test_texts_that_are_all_right_or_all_wrong_are_not_always_so(written, ends):
         assert ends == (pytest.approx(found[name].low), pytest.approx(found[name].high))
 
 
+@pytest.mark.parametrize(("n", "is_tie"), [(1, True), (5, True), (6, False)])
+def test_a_handful_of_rows_cannot_tell_two_models_apart(n, is_tie):
+    right = [f"word {row}" for row in range(n)]
+    better, worse = (read_texts(right, [Prediction(None, text=text) for text in said]) for said in (right, ["x"] * n))
+
+    found = differences(Task(TaskKind.GENERATION), better, worse, FEW)["exact_match"]
+
+    assert (1.0, is_tie) == (found.value, found.holds_zero)
+
+
 def test_only_the_metrics_that_are_asked_for_are_drawn():
     _, _, first = answers(100, seed=1)
     _, _, second = answers(100, seed=2)

@@ -21,6 +21,8 @@ LEVEL = 0.95
 N_RESAMPLES = 10_000
 N_RESAMPLES_BY_EXAMPLE = 2_000
 """For metrics that need every example: the ends of the interval are then known to about a thirtieth of its width."""
+FEWEST = 6
+"""Fewer rows cannot tell two models apart, even if all agree: by the sign test five do by chance in 1 of 16 cases."""
 CHUNK = 2_000_000
 """Weights at once: 16 MB."""
 
@@ -89,11 +91,11 @@ def differences(
 ) -> dict[str, Interval]:
     """Of the first less the second, on the same examples, for every metric that both can give.
 
-    Raises ValueError where the examples are not the same.
+    Of fewer than FEWEST examples none lies on one side of zero. Raises ValueError where the examples are not the same.
     """
     drawn, rng = bootstrap or Bootstrap(), _rng(bootstrap)
     if isinstance(first, Texts) and isinstance(second, Texts):
-        return _defined(_by_example([*in_common(first, second)], OF_TEXTS, drawn, rng))
+        return _cautious(_by_example([*in_common(first, second)], OF_TEXTS, drawn, rng), first.n)
     if isinstance(first, Texts) or isinstance(second, Texts) or not np.array_equal(first.right, second.right):
         raise ValueError("a paired comparison needs two models' answers to the same examples")
     columns = first.n_labels + 1
@@ -113,7 +115,7 @@ def differences(
     }
     common = {name: metric for name, metric in weighed_metrics(first).items() if name in weighed_metrics(second)}
     made |= _by_example([first, second], common, drawn, rng)
-    return _defined(made)
+    return _cautious(made, first.n)
 
 
 def _with_errors(table: Floats, share: float) -> Floats:
@@ -134,6 +136,13 @@ def _as_a_share(one: Interval, n: int) -> Interval:
         return one
     share = _hidden_share(n, one.level)
     return replace(one, low=one.value * (1 - share), high=one.value + share * (1 - one.value))
+
+
+def _cautious(made: Mapping[str, Interval | None], n: int) -> dict[str, Interval]:
+    found = _defined(made)
+    if n >= FEWEST:
+        return found
+    return {name: replace(one, low=min(one.low, 0.0), high=max(one.high, 0.0)) for name, one in found.items()}
 
 
 def _defined(made: Mapping[str, Interval | None]) -> dict[str, Interval]:
