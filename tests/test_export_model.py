@@ -20,7 +20,9 @@ from raysweep.engine.quiet import quietly
 from raysweep.entries import FinalScored
 from raysweep.export.base import base_of
 from raysweep.jobs import Outcome
+from raysweep.ledger import Ledger
 from raysweep.predictions import Kept, Place
+from raysweep.results import load
 from raysweep.scoring import Prediction
 
 
@@ -125,6 +127,10 @@ def test_an_export_is_made_anew_but_nothing_of_others_is_replaced(exported, tmp_
 
 def test_a_winner_at_a_host_is_a_card_that_names_it(tmp_path):
     folder = sweep(tmp_path / "abcd1234", "ft:gpt-4o-mini:me::abc", is_tested=False)
+    n_trials = len(load(folder).state.trials)
+    with Ledger(folder) as ledger:  # replicas are no trials of the search
+        for entry in (replace(proposed(10_001), replica_of=1), replace(ended(10_001, objective=0.5), model="m")):
+            ledger.append(entry)
 
     assert 0 == main(["export", str(folder), "--to", "hf", "--out", str(tmp_path / "out"), "--name", "mine"])
 
@@ -133,6 +139,7 @@ def test_a_winner_at_a_host_is_a_card_that_names_it(tmp_path):
     data = ModelCard(text).data
     assert "The model `ft:gpt-4o-mini:me::abc` at its host" in text
     assert "It was not scored on a test split" in text
+    assert f"the best of {n_trials} trials by" in text
     assert (None, None) == (data.library_name, data.base_model)
 
 

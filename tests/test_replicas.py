@@ -3,12 +3,14 @@
 import io
 from datetime import UTC, datetime
 
+import optuna
 import pytest
 from inline_runner import Died, InlineRunner
 from rich.console import Console
 
 from raysweep import ledger, results
 from raysweep.checking import findings
+from raysweep.cli import main
 from raysweep.clock import RealClock
 from raysweep.config.load import parse
 from raysweep.earlier import read_earlier
@@ -18,12 +20,14 @@ from raysweep.hosting import attempts
 from raysweep.jobs import Outcome
 from raysweep.planning import plan
 from raysweep.report.from_run import read_run
+from raysweep.report.from_table import read_table
 from raysweep.report.write import write_report
 from raysweep.steering import stop_trial
 from raysweep.sweep import Options, resume_sweep, run_sweep
 from raysweep.tuning.report import Report
 from raysweep.views.summary import summary
 from raysweep.views.terminal import LinesView
+from raysweep.views.told import sweep_metrics
 from raysweep.views.view import Setting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -248,6 +252,20 @@ def test_where_all_that_were_repeated_failed_no_lead_is_claimed_of_whoever_wins_
     for words in (block, text, page):
         assert "but failed with another seed" in words
         assert "It leads the second best" not in words
+
+
+def test_other_tools_take_no_replica_for_a_trial_of_the_search_nor_its_score_for_the_winners(repeated, tmp_path):
+    found = run(repeated, tmp_path / "run")
+    best = next(one.metrics for one in found.finals if one.name == "best")
+
+    assert 0 == main(["export", str(found.folder), "--to", "optuna", "--name", "one"])
+    study = optuna.load_study(study_name="one", storage=f"sqlite:///{found.folder}/exports/optuna.db")
+    table = read_table(found.folder / "trials.parquet", "val_f1_weighted")
+
+    assert sweep_metrics(found.state).items() >= best.items()
+    assert found.finals[-1].name == "replica"
+    assert found.state.ranked[0].number == study.best_trial.number == table.trials["trial"].iloc[table.best]
+    assert 6 == len(study.trials) == len(table.trials)
 
 
 def test_a_replica_that_waits_is_stopped_by_hand_and_not_made_again(repeated, tmp_path):

@@ -113,7 +113,7 @@ def _lines(winner: Winner) -> Iterator[str]:
 
 
 def _about(winner: Winner) -> Iterator[str]:
-    tried = len(winner.state.trials)
+    tried = len(winner.state.searched)
     chosen = f"the best of {tried} trials by {winner.state.goal.metric} ({winner.state.goal.mode})"
     if winner.base is None:
         yield f"The model `{winner.model_id}` at its host, {chosen}. The weights are there; here is this card alone."
@@ -178,7 +178,7 @@ def _limits(winner: Winner) -> Iterator[str]:
         yield "Greedy texts were scored, and no others. Nobody has looked at what else it writes."
     else:
         yield "It knows the labels that it was trained on and no others, whatever a text is about."
-    completed = sum(one.outcome is Outcome.COMPLETED for one in winner.state.trials.values())
+    completed = sum(one.outcome is Outcome.COMPLETED for one in winner.state.searched.values())
     yield f"It was chosen by its validation score among {completed} completed trials, so that score flatters it."
     if not winner.test_metrics:
         yield "It was not scored on a test split: how much the validation score flatters it is not known."

@@ -39,10 +39,11 @@ class Written:
 def write_study(found: Results, space: Mapping[str, Dimension] | None, storage: str, name: str) -> Written:
     """Add the study to the storage: an address of Optuna's (`sqlite:///…`), or a file.
 
+    Replicas are left out: the best of Optuna's trials would often be one of theirs.
     Raises ConfigError where the storage cannot be opened, or has a study of that name.
     """
     state = found.state
-    trials = [state.trials[number] for number in sorted(state.trials)]
+    trials = [trial for _, trial in sorted(state.searched.items())]
     made = [_frozen(state, one, params) for one, params in zip(trials, searched(trials, space), strict=True)]
     with optuna_quietly():
         study = _create(storage, name, state)

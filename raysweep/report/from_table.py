@@ -28,6 +28,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 """Names that hosts of fine-tunes gave to metrics, and ours (Azure OpenAI and OpenAI, 2022)."""
 PREFIXES = (PARAMS_PREFIX, "params_", "config/", "config.")
 """What marks a param in the tables of raysweep, Optuna, Ray Tune and others."""
+REPLICA_OF = "replica_of"
 _MINIMISED = {"loss", "error", "mse", "rmse", "mae", "perplexity"}
 _MAXIMISED = {"accuracy", "acc", "f1", "auc", "precision", "recall", "score", "r2", "kappa", "qwk"}
 
@@ -35,10 +36,11 @@ _MAXIMISED = {"accuracy", "acc", "f1", "auc", "precision", "recall", "score", "r
 def read_table(path: Path, metric: str | None, mode: str = "auto", params: Sequence[str] = ()) -> Record:
     """The record of a table: `metric` is its objective, `params` its hyperparameters (none: those that are marked so).
 
+    Of a table that raysweep wrote, replicas are left out, as in the sweep's own report.
     Raises DataError for a file that cannot be read or has no rows, ConfigError for a column that is not there, is not
     a number, or whose direction nobody knows.
     """
-    given = _read(path)
+    given = _without_replicas(_read(path))
     frame = given.rename(columns=dict(ALIASES))
     goal = _goal(frame, metric, mode)
     names = _param_columns(frame, [ALIASES.get(name, name) for name in params], goal)
@@ -82,6 +84,12 @@ def _read(path: Path) -> "pd.DataFrame":
     if frame.empty:
         raise DataError(f"{path}: no rows; a report needs at least one trial")
     return frame.rename(columns=str)
+
+
+def _without_replicas(frame: "pd.DataFrame") -> "pd.DataFrame":
+    if REPLICA_OF not in frame.columns:
+        return frame
+    return frame[frame[REPLICA_OF].isna()].drop(columns=REPLICA_OF).reset_index(drop=True)
 
 
 def _goal(frame: "pd.DataFrame", metric: str | None, mode: str) -> Goal:

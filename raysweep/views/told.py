@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from raysweep.entries import Evaluated, FinalScored
+from raysweep.entries import BEST, Evaluated, FinalScored
 from raysweep.frames import EVALUATION_COLUMNS
 from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import counts
@@ -97,8 +97,8 @@ def numbers(found: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def _final(final: FinalScored) -> Iterator[tuple[str, float | None]]:
-    """The winner's under their own names, others' under theirs."""
-    if final.name == "finalist":
+    """The winner's under their own names, baselines' under theirs."""
+    if final.trial is not None and final.name != BEST:
         return
     place = "" if final.trial is not None else f"{final.name}/"
     yield from ((place + name, value) for name, value in final.metrics.items())
