@@ -13,7 +13,7 @@ from raysweep.errors import RaysweepError
 from raysweep.predictions import Kept, Place
 from raysweep.preflight import Ready
 from raysweep.recorder import Recorder
-from raysweep.scoring import OF_LIKELIHOOD, Prediction, graded, score
+from raysweep.scoring import OF_LIKELIHOOD, Prediction, answers_of, graded, score
 from raysweep.state import TrialState
 from raysweep.task import Example, Task
 
@@ -103,7 +103,8 @@ class Finals:
         rows = splits.test if place.split == "test" else splits.validation
         labels = tuple(one.label for one in rows)
         said = graded(task, rows, said)
-        try:  # first of all: what was paid is not asked again
+        answers_of(task, labels, said)  # what no answers can be read from is not kept
+        try:  # before it is scored: what was paid is not asked again
             kept = Kept(replace(task, metrics=()), labels, tuple(said), self._n_ranking)
             predictions.keep(self.folder, place, kept)
         finally:  # the scores are worth having without the file

@@ -163,6 +163,27 @@ def test_a_model_answers_the_test_rows_once_whatever_its_rank_becomes(synthetic,
     assert not found.state.lacks_finals(2, baseline=False)
 
 
+class Blurred(Counting):
+    """Whose models give no chance to any label of the first test row, the first time."""
+
+    def predict(self, static, resources, model, *rest, **more):
+        said = super().predict(static, resources, model, *rest, **more)
+        return [Prediction((0.0,) * 5), *said[1:]] if len(self.asked) == 1 else said
+
+
+def test_what_no_answers_can_be_read_from_is_neither_kept_nor_scored_and_asked_again(synthetic, tmp_path):
+    folder, runner = tmp_path / "run", Blurred()
+    synthetic |= {"final": {"baseline": False}, "early_stopping": {"kind": "none"}}
+
+    blurred = run_sweep(parse(synthetic, "test"), Options(folder=folder, runner=runner))
+    assert "prediction 0: probabilities" in blurred.state.ended.reason
+    assert ((), None) == (blurred.finals, blurred.predictions)
+
+    found = resume_sweep(folder, (), Options(runner=runner))
+
+    assert ["best"] == [final.name for final in found.finals]
+
+
 def test_an_own_metric_that_breaks_on_the_test_rows_costs_neither_the_other_scores_nor_a_second_answer(
     synthetic, tmp_path, monkeypatch
 ):
