@@ -140,6 +140,8 @@ def _of_table(place: str, path: Path, source: EarlierRuns, goal: Goal) -> Iterat
     _need(f"{place}.metric: {path}", goal.metric, table.columns)
     _need_all(f"{place}.params: {path}", source.params, table.columns)
     for record in table.records:
+        if math.isfinite(as_number(record.fields.get("replica_of"))):  # of a table that raysweep wrote
+            continue
         value = as_number(record.fields.get(goal.metric))
         cells = {name.removeprefix(PARAMS_PREFIX): cell for name, cell in record.fields.items()}
         yield _renamed({**cells, **record.fields}, source.params), goal.loss(value) if math.isfinite(value) else None

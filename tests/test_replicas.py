@@ -295,6 +295,8 @@ def test_replicas_are_named_by_check_and_plan(repeated):
 def test_replicas_teach_a_later_search_nothing(repeated, tmp_path):
     found = run(repeated, tmp_path / "run")
 
-    config = parse(repeated | {"warm_start": [{"path": str(found.folder)}]}, "test")
+    assert 0 == main(["export", str(found.folder), "--to", "csv", "--out", str(tmp_path / "out")])
 
-    assert 6 == len(read_earlier(config).runs)
+    for path in (found.folder, found.folder / "trials.parquet", tmp_path / "out" / "trials.csv"):
+        config = parse(repeated | {"warm_start": [{"path": str(path)}]}, "test")
+        assert 6 == len(read_earlier(config).runs), path
