@@ -62,7 +62,6 @@ bench-search: setup
 bench-winner: setup
 	$(BIN)/python benchmarks/winner_simulation.py
 	$(BIN)/python benchmarks/winner_simulation.py --model ratings
-	$(BIN)/python benchmarks/winner_texts.py
 
 # Remote fine-tunes against a local server: a trial's memory, from a decision to the cancel, requests a job-hour.
 bench-wire: setup
