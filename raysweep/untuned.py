@@ -47,6 +47,14 @@ class Asked:
         return "few-shot" if self.n_shots else "zero-shot"
 
 
+def sentences(asked: Mapping[str, Asked]) -> tuple[str, ...]:
+    """For findings, one a way of asking; a reason that all share is told once."""
+    ways, reasons = tuple(asked.values()), {one.reason for one in asked.values()}
+    if len(ways) > 1 and len(reasons) == 1 and "" not in reasons:
+        return (f"The base model was not asked {' or '.join(one.how for one in ways)}: {ways[0].reason}.",)
+    return tuple(one.sentence for one in ways)
+
+
 def chosen_shots(rows: Sequence[Example], task: Task, n: int, *, seed: int) -> tuple[Example, ...]:
     """`n` examples of each label, or as many as there are, by seed alone; the labels take turns. Of free text, `n`.
 

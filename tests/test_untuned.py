@@ -161,8 +161,8 @@ def test_an_encoder_has_no_words_and_its_sweep_says_so(models, synthetic, tmp_pa
     assert {"best", "majority", "ridge", "tfidf"} == {final.name for final in found.finals}
     assert "all trials have ended" == found.state.ended.reason
     said = [sentence for sentence in sure(found.folder) if "base model" in sentence]
-    assert 2 == len(said)
-    assert "not asked zero-shot" in said[0]
+    assert 1 == len(said)
+    assert "not asked zero-shot or few-shot" in said[0]
     assert "is an encoder and has no words to answer with" in said[0]
 
 
@@ -327,5 +327,8 @@ def test_what_was_kept_and_damaged_is_not_known(tmp_path):
 
     assert {"few_shot": asked} == untuned.find(tmp_path)
     assert replace(asked, reason="no").sentence == "The base model was not asked few-shot: no."
+    assert ("The base model was not asked zero-shot or few-shot: no.",) == untuned.sentences(
+        {"zero_shot": replace(asked, n_shots=0, reason="no"), "few_shot": replace(asked, reason="no")}
+    )
     (tmp_path / "predictions" / "untuned.json").write_text("{]")
     assert {} == untuned.find(tmp_path)

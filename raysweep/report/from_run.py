@@ -64,7 +64,7 @@ def record_of(found: results.Results) -> Record:
         predictions=predictions,
         stopping_metric=config.stopping_goal.metric if config else "",
         notes=notes,
-        untuned=tuple(asked.sentence for asked in untuned.find(folder).values()),
+        untuned=untuned.sentences(untuned.find(folder)),
         leaks=tuple(leak.sentence for leak in leaking.find(folder)),
     )
 

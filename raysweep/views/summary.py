@@ -107,8 +107,7 @@ def _sure(state: SweepState, found: Certainty | None, setting: Setting) -> Itera
         yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
     for leak in leaking.find(setting.folder):
         yield Text(leak.sentence, style="" if leak.is_left_out else "yellow")
-    for asked in untuned.find(setting.folder).values():
-        yield Text(asked.sentence, style="yellow" if asked.reason else "dim")
+    yield from (Text(sentence, style="dim") for sentence in untuned.sentences(untuned.find(setting.folder)))
     luck = luck_of(state, setting.folder)
     if luck:
         yield Text(luck_sentence(luck))
