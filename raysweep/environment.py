@@ -68,6 +68,16 @@ def mlflow_experiment_name() -> str | None:
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or None
 
 
+def prepare_for_mlflow() -> None:
+    """Have MLflow's client try each request once and print nothing, unless its own variables say otherwise.
+
+    By itself it tries for minutes, logs each try, and makes a run twice whose creation was not answered; and where a
+    run ends it prints its address, with the password that MLFLOW_TRACKING_URI may hold.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
 def wandb_project() -> str | None:
     """The project of Weights & Biases that was chosen."""
     return os.environ.get("WANDB_PROJECT") or None

@@ -86,7 +86,7 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
     """Go on with a sweep whose driver was interrupted or died, or give one that has ended more trials (`trials=60`).
 
     Ended trials are kept, the others go on from their jobs' folders under their own numbers, and the search goes on
-    as if it had never stopped. A sweep that has nothing left to do is left as it is.
+    as if it had never stopped. A sweep that has nothing left to do stays as it is, but its recorders are told the end.
     Raises SweepFolderError for a folder without a sweep, one that was moved, is held by a living driver, is damaged or
     was written by a newer version, or whose settings or data are not those it began with; ConfigError for an override
     of what the results rest on. Nothing is changed then.
@@ -100,6 +100,7 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
         if not results.are_written(folder):  # its driver died after the last entry
             with signals(lambda name: None):
                 results.write(found)
+        FanOut(make_recorders(past.config.recorders, folder)).close(past.state)  # a tracker may lack the end
         return found
     refuse_late(past)
     ready = make_ready(past.config, kept_earlier(folder, past.started))

@@ -70,6 +70,7 @@ def test_a_tracker_that_is_down_for_good_does_not_hold_up_the_end(caplog):
     follower.close(show(follower, started(), proposed(0), ended(0)))
 
     assert 1 == len(tracker.left)
+    assert "toy was not told of the sweep's end; what it lacks it is told by `raysweep resume`" in caplog.text
 
 
 def test_a_tracker_that_hangs_holds_up_neither_the_sweep_nor_for_long_its_end(caplog):

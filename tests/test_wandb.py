@@ -124,6 +124,27 @@ def test_the_sweeps_run_has_the_best_so_far_and_the_winners_test_scores(tmp_path
         assert value == whole.rows[-1][name] == winner.summary[name]
 
 
+def test_the_sweeps_run_has_its_end_and_a_later_session_without_news_makes_none(tmp_path):
+    for _ in range(2):
+        follow(tmp_path, [*sweep(), *finals()])
+
+    assert "all trials were made" == told(tmp_path)["abcd1234"].summary["end"]
+    assert 1 == len(list(tmp_path.glob("wandb/offline-run-*-abcd1234")))
+
+
+def test_the_end_is_told_where_no_number_changes_with_it(tmp_path):
+    *before, end = [*sweep(), *finals()]
+    tracker = follow(tmp_path, before, leave=False)
+
+    state = fold([*before, end])
+    tracker.follow(state)
+    tracker.leave(state)
+
+    whole = told(tmp_path)["abcd1234"]
+    assert "all trials were made" == whole.summary["end"]
+    assert 1 == len(whole.rows)
+
+
 def test_another_session_tells_nothing_twice(tmp_path):
     before = [started(), *whole_trial(0, 0.5), proposed(1), evaluated(1, 0.5, 0.2)]
     follow(tmp_path, before)

@@ -15,6 +15,11 @@ RETRY_S = 10.0
 """Between two tries at a tracker that fails."""
 CLOSE_S = 60.0
 """How long the end of a sweep waits for its tracker to be told of it."""
+SILENT_S = 3.0
+"""How long it does so without a word."""
+
+
+REMEDY = "what it lacks it is told by `raysweep resume`"
 
 
 class Tracker(Protocol):
@@ -61,13 +66,18 @@ class Follower:
         self._latest = state  # before the thread can see that it is the last one
         self._closing.set()
         thread = self._tell(state)
-        thread.join(self._close_s)
+        thread.join(min(SILENT_S, self._close_s))
+        if thread.is_alive() and self._close_s > SILENT_S:
+            _LOG.warning(
+                "%s is not told of the sweep's end yet; it is waited for, %.0f s at most", self._name, self._close_s
+            )
+            thread.join(self._close_s - SILENT_S)
         if thread.is_alive():
             _LOG.warning(
-                "%s has not answered for %.0f s and is left behind: it may lack the sweep's end; "
-                "what it lacks it is told where the sweep is resumed",
+                "%s has not answered for %.0f s and is left behind: it may lack the sweep's end; %s",
                 self._name,
                 self._close_s,
+                REMEDY,
             )
 
     def _tell(self, state: SweepState) -> threading.Thread:
@@ -85,6 +95,8 @@ class Follower:
             is_last, state = self._closing.is_set(), self._latest
             is_told = self._try(self._tracker.follow, state)
             if is_last:
+                if not is_told:
+                    _LOG.warning("%s was not told of the sweep's end; %s", self._name, REMEDY)
                 self._try(self._tracker.leave, state)
                 return
             if not is_told and not self._closing.wait(self._retry_s):

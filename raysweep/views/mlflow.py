@@ -22,6 +22,7 @@ from raysweep.views.told import (
     end_metrics,
     evaluation_metrics,
     n_ended,
+    names_for,
     sweep_metrics,
     sweep_words,
     trial_finals,
@@ -41,7 +42,8 @@ PARAMS_AT_ONCE, METRICS_AT_ONCE = 100, 1000
 
 
 def recorder(folder: Path) -> Follower:
-    """The recorder `mlflow`."""
+    """The recorder `mlflow`; what fails is tried again by the follower, with all that has come since."""
+    environment.prepare_for_mlflow()
     return Follower("mlflow", MlflowTracker(MlflowClient()))
 
 
@@ -71,6 +73,13 @@ class MlflowTracker:
 
     def follow(self, state: SweepState) -> None:
         """Tell each run what it lacks."""
+        try:
+            self._follow(state)
+        except Exception:
+            self._parent = None  # what was not answered may have been done: next time the runs are asked for anew
+            raise
+
+    def _follow(self, state: SweepState) -> None:
         parent = self._parent or self._begin(state)
         for number in sorted(state.trials):
             self._follow_trial(state, state.trials[number], parent.run_id)
@@ -93,7 +102,7 @@ class MlflowTracker:
         if given is not None:
             self._parent = _Sent(given)
         elif ours is not None:
-            self._parent = _Sent(ours.info.run_id)
+            self._parent = _sent(ours)
             self._client.update_run(ours.info.run_id, status="RUNNING")
         else:
             self._parent = _Sent(self._create(state, _name(state), {}, _ms(state)))
@@ -157,7 +166,8 @@ class MlflowTracker:
         return sent
 
     def _log_params(self, sent: _Sent, trial: TrialState) -> None:
-        params = [Param(name, str(value)[:LETTERS]) for name, value in flat(trial.params).items()]
+        names = names_for(trial.params)
+        params = [Param(names[name], str(value)[:LETTERS]) for name, value in flat(trial.params).items()]
         for start in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(sent.run_id, params=params[start : start + PARAMS_AT_ONCE])
         sent.has_params = True
@@ -174,7 +184,7 @@ class MlflowTracker:
     def _tell(self, sent: _Sent, metrics: Mapping[str, float], words: Mapping[str, str], step: int, at_ms: int) -> None:
         """What has changed since it was told last."""
         new = {name: value for name, value in metrics.items() if sent.metrics.get(name) != value}
-        tags = {PREFIX + name: value for name, value in words.items() if sent.tags.get(PREFIX + name) != value}
+        tags = {PREFIX + name: value for name, value in words.items() if sent.tags.get(PREFIX + name, "") != value}
         if new or tags:
             self._log(sent.run_id, new, tags, step, at_ms)
             sent.metrics |= new

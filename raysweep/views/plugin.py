@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from raysweep import plugins
 from raysweep.errors import ConfigError
 from raysweep.views.view import View
+from raysweep.views.words import without_credentials
 
 
 @runtime_checkable
@@ -34,9 +35,9 @@ def _make(name: str, recorder: RecorderPlugin, folder: Path) -> View:
     except ConfigError:
         raise
     except Exception as error:  # another's code may raise anything; nothing is spent yet
+        words = without_credentials(f"{type(error).__name__}: {error}")
         raise ConfigError(
-            f"{plugins.RECORDERS}: {name} cannot begin: {type(error).__name__}: {error}; mend it, or leave it out of "
-            "`recorders`"
+            f"{plugins.RECORDERS}: {name} cannot begin: {words}; mend it, or leave it out of `recorders`"
         ) from error
 
 

@@ -2,21 +2,35 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 
-from raysweep.entries import BEST, Evaluated, FinalScored
+from raysweep.entries import DEFAULT, Evaluated, FinalScored
 from raysweep.frames import EVALUATION_COLUMNS
+from raysweep.jobs import Outcome
 from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import counts
 
 _ELSE = re.compile(r"[^/\w.\- ]")
 REASON = 500
 """Letters of a reason, at most."""
+LETTERS = 240
+"""Of a name, at most: MLflow takes 250."""
 
 
-def metric_name(name: str) -> str:
-    """The metric's name, without letters that MLflow refuses: a label may hold any."""
-    return _ELSE.sub("_", name)
+def name_for(name: str) -> str:
+    """A metric's or a param's name, without what MLflow refuses, where it may become a path: a label may hold any."""
+    parts = _ELSE.sub("_", name[:LETTERS]).split("/")
+    return "/".join("_" if part in ("", ".", "..") else part for part in parts)
+
+
+def names_for(names: Iterable[str]) -> dict[str, str]:
+    """A name that any tracker takes for each, no two alike: labels as `<5` and `>5` differ in no other letter."""
+    found: dict[str, str] = {}
+    for name in names:
+        ways = (name_for(name) + (f"_{place}" if place else "") for place in count())
+        found[name] = next(way for way in ways if way not in found.values())
+    return found
 
 
 def evaluation_metrics(one: Evaluated) -> dict[str, float]:
@@ -45,8 +59,14 @@ def trial_words(trial: TrialState) -> dict[str, str]:
         "job_id": trial.job.job_id if trial.job else "",
         "host": trial.job.host if trial.job else "",
         "attempts": str(trial.attempts),
+        "replica_of": "" if trial.replica_of is None else str(trial.replica_of),
     }
-    return {name: value for name, value in words.items() if value}
+    return _told(words, "reason")
+
+
+def _told(words: Mapping[str, str], passing: str) -> dict[str, str]:
+    """The words that say something, and the one that may have said something before that is true no more."""
+    return {name: value for name, value in words.items() if value or name == passing}
 
 
 def sweep_words(state: SweepState) -> dict[str, str]:
@@ -63,7 +83,7 @@ def sweep_words(state: SweepState) -> dict[str, str]:
         "best_trial": str(state.best.number) if state.best else "",
         "end": state.ended.reason[:REASON] if state.ended else "",
     }
-    return {name: value for name, value in words.items() if value}
+    return _told(words, "end")
 
 
 def sweep_metrics(state: SweepState) -> dict[str, float]:
@@ -73,10 +93,11 @@ def sweep_metrics(state: SweepState) -> dict[str, float]:
         f"best_{state.goal.metric}": best,
         "trained_tokens": float(sum(trial.trained_tokens for trial in state.trials.values())),
         "usd": state.spending.spent if state.spending.is_any else None,
-        **{f"trials_{outcome}": float(number) for outcome, number in counts(state).items()},
+        **{f"trials_{outcome}": float(counts(state).get(outcome, 0)) for outcome in Outcome},
     }
+    winner = state.best.number if state.best else None
     for final in state.finals:
-        found |= dict(_final(final))
+        found |= dict(_final(final, winner))
     return numbers(found)
 
 
@@ -93,12 +114,13 @@ def n_ended(state: SweepState) -> int:
 
 def numbers(found: Mapping[str, float | None]) -> dict[str, float]:
     """By names that any tracker takes, without what is no number."""
-    return {metric_name(name): value for name, value in found.items() if value is not None and math.isfinite(value)}
+    names = names_for(found)
+    return {names[name]: value for name, value in found.items() if value is not None and math.isfinite(value)}
 
 
-def _final(final: FinalScored) -> Iterator[tuple[str, float | None]]:
-    """The winner's under their own names, baselines' under theirs."""
-    if final.trial is not None and final.name != BEST:
-        return
-    place = "" if final.trial is not None else f"{final.name}/"
-    yield from ((place + name, value) for name, value in final.metrics.items())
+def _final(final: FinalScored, winner: int | None) -> Iterator[tuple[str, float | None]]:
+    """The winner's under their own names, those of the default configuration and of baselines under theirs."""
+    if final.trial == winner and winner is not None:
+        yield from final.metrics.items()
+    elif final.trial is None or final.name == DEFAULT:
+        yield from ((f"{final.name}/{name}", value) for name, value in final.metrics.items())

@@ -6,7 +6,7 @@ Where to, its own variables say: WANDB_PROJECT, WANDB_ENTITY, WANDB_API_KEY or `
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import wandb
@@ -59,6 +59,14 @@ class _Sent:
     """How the trial stood when its run was closed."""
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What the sweep's own run has been told last."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
 class WandbTracker:
     """Runs of Weights & Biases that follow a sweep; a run is open while its trial runs."""
 
@@ -67,8 +75,7 @@ class WandbTracker:
         self._home = environment.wandb_folder() or str(folder)
         self._runs: dict[int, wandb.Run] = {}
         self._sweep: wandb.Run | None = None
-        self._sent = _read(folder / NOTE)
-        self._told: dict[str, float] = {}
+        self._sent, self._told = _read(folder / NOTE)
 
     def follow(self, state: SweepState) -> None:
         """Tell each run what it lacks."""
@@ -111,15 +118,19 @@ class WandbTracker:
         return run
 
     def _follow_sweep(self, state: SweepState) -> None:
+        told = _Told(sweep_metrics(state), sweep_words(state))
+        if told == self._told:
+            return
         if self._sweep is None:
             name = state.started.name if state.started else state.sweep_id
-            self._sweep = self._init(state, state.sweep_id, "sweep", name, sweep_words(state))
+            self._sweep = self._init(
+                state, state.sweep_id, "sweep", name, {key: value for key, value in told.words.items() if value}
+            )
             self._sweep.define_metric("*", step_metric=ENDED)
-        metrics = sweep_metrics(state)
-        if metrics != self._told:
-            self._sweep.log({**metrics, ENDED: n_ended(state)})
-            self._sweep.summary.update(sweep_words(state))
-            self._told = metrics
+        if told.metrics != self._told.metrics:
+            self._sweep.log({**told.metrics, ENDED: n_ended(state)})
+        self._sweep.summary.update(dict(told.words))
+        self._told = told
 
     def _init(self, state: SweepState, id_: str, job_type: str, name: str, config: Mapping[str, object]) -> wandb.Run:
         project = environment.wandb_project() or (state.started.name if state.started else "raysweep")
@@ -140,15 +151,16 @@ class WandbTracker:
         )
 
     def _keep(self) -> None:
-        told = {number: [sent.evaluations, sent.end] for number, sent in self._sent.items()}
-        (self._folder / NOTE).parent.mkdir(exist_ok=True)
-        write_whole(self._folder / NOTE, json.dumps(told))
+        trials = {str(number): [sent.evaluations, sent.end] for number, sent in self._sent.items()}
+        write_whole(self._folder / NOTE, json.dumps({**trials, "sweep": [self._told.metrics, self._told.words]}))
 
 
-def _read(path: Path) -> dict[int, _Sent]:
+def _read(path: Path) -> tuple[dict[int, _Sent], _Told]:
     """Nothing where it is not there or damaged: then a run is told again, and drops what it knows."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return {int(number): _Sent(int(one[0]), str(one[1])) for number, one in told.items()}
+        metrics, words = told.pop("sweep", ({}, {}))
+        sent = {int(number): _Sent(int(one[0]), str(one[1])) for number, one in told.items()}
     except (OSError, ValueError, TypeError, AttributeError, IndexError):
-        return {}
+        return {}, _Told()
+    return sent, _Told(metrics, words)

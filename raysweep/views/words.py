@@ -10,7 +10,7 @@ NOTHING = "-"
 ROUNDING = 1e-12
 """A metric nearer to zero is what rounding leaves of it."""
 
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_CREDENTIALS = re.compile(r"//[^/\s]+@")
 
 _HEADINGS: Mapping[str, str] = MappingProxyType(
     {
