@@ -1,6 +1,7 @@
 """What other tools read of a sweep that raysweep wrote for them."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -9,7 +10,7 @@ import pytest
 from inline_runner import Died, InlineRunner
 from optuna.trial import TrialState
 from report_toys import write_ledger
-from scripted_sweep import finals, started, sweep
+from scripted_sweep import ended, evaluated, finals, proposed, started, sweep
 
 import raysweep
 from raysweep.cli import main
@@ -129,9 +130,37 @@ def test_two_sweeps_share_a_storage_but_no_study(scripted, tmp_path, capsys):
     assert ["abcd1234", "again"] == sorted(names)
 
 
-def test_a_space_of_every_kind_is_there_with_its_distributions(synthetic, tmp_path, caplog):
-    from scripted_sweep import ended, proposed
+def test_a_replica_is_no_trial_of_the_study(tmp_path):
+    again = [replace(proposed(10_001), replica_of=1), evaluated(10_001, 3.0, 0.9), ended(10_001, objective=0.9)]
+    folder = write_ledger(tmp_path / "abcd1234", [*sweep(), *again, *finals()])
 
+    main(["export", str(folder), "--to", "optuna"])
+
+    study = optuna.load_study(study_name="abcd1234", storage=f"sqlite:///{folder}/exports/optuna.db")
+    assert (6, 1, 0.52) == (len(study.trials), study.best_trial.number, study.best_value)
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (OSError, 2)])
+def test_a_study_that_was_not_written_whole_is_taken_away(scripted, monkeypatch, error, code):
+    storage = f"sqlite:///{scripted}/all.db"
+    add, n_made = optuna.Study.add_trial, []
+
+    def add_few(study, trial):
+        if len(n_made) == 2:
+            raise error("no space")
+        n_made.append(trial)
+        add(study, trial)
+
+    monkeypatch.setattr(optuna.Study, "add_trial", add_few)
+    assert code == main(["export", str(scripted), "--to", "optuna", "--out", storage])
+    assert [] == optuna.study.get_all_study_names(storage)
+
+    monkeypatch.undo()
+    assert 0 == main(["export", str(scripted), "--to", "optuna", "--out", storage])
+    assert 6 == len(optuna.load_study(study_name="abcd1234", storage=storage).trials)
+
+
+def test_a_space_of_every_kind_is_there_with_its_distributions(synthetic, tmp_path, caplog):
     from raysweep.dimensions import Branch
     from raysweep.export.distributions import searched
     from raysweep.space import Space

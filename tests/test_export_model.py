@@ -125,6 +125,22 @@ def test_an_export_is_made_anew_but_nothing_of_others_is_replaced(exported, tmp_
     assert "holds something already; choose another --out" in capsys.readouterr().err
 
 
+def test_a_file_and_the_working_directory_are_no_folders_for_a_model(exported, tmp_path, monkeypatch, capsys):
+    folder = exported.parent.parent
+    (tmp_path / "model.zip").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+    assert 2 == main(["export", str(folder), "--to", "hf", "--out", str(tmp_path / "model.zip")])
+    assert 2 == main(["export", str(folder), "--to", "hf", "--out", "."])
+    assert 0 == main(["export", str(folder), "--to", "hf", "--out", "model"])
+
+    assert "holds something already" in (said := capsys.readouterr().err)
+    assert "is the working directory; give --out a folder below it" in said
+    assert "mine" == (tmp_path / "model.zip").read_text()
+    assert (tmp_path / "empty" / "model" / "README.md").is_file()
+
+
 def test_a_winner_at_a_host_is_a_card_that_names_it(tmp_path):
     folder = sweep(tmp_path / "abcd1234", "ft:gpt-4o-mini:me::abc", is_tested=False)
     n_trials = len(load(folder).state.trials)

@@ -19,30 +19,41 @@ def write_model(found: Results, target: Path, name: str | None, *, may_replace: 
     """Make the folder, whole or not at all; what lies in it, in words.
 
     Raises SweepFolderError where no trial has won or its model is gone, ConfigError for a model of another kind and
-    for a folder that holds something, DiskError.
+    for a file or a folder that holds something, DiskError.
     """
+    target = target.absolute()
     best = found.best
     if best is None or best.ended is None or best.ended.model is None:
         raise SweepFolderError(f"{found.folder}: no trial has completed with a model; there is no winner to export")
     weights = _weights(found, best)
-    if not may_replace and target.exists() and any(target.iterdir()):
-        raise ConfigError(f"{target}: holds something already; choose another --out")
+    if not may_replace:
+        _refuse_taken(target)
     described = json.loads((weights / DESCRIPTION).read_text(encoding="utf-8")) if weights else None
     winner = _winner(found, best, name, described)
-    scratch = target.with_name(f".{target.name}.part")
+    scratch, former = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.old")
     try:
-        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in (scratch, former):
+            shutil.rmtree(folder, ignore_errors=True)
         if weights:
             shutil.copytree(weights, scratch)
             _name_base(scratch, winner.base)
         scratch.mkdir(parents=True, exist_ok=True)
         (scratch / CARD).write_text(card(winner), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            target.rename(former)
         scratch.rename(target)
+        shutil.rmtree(former, ignore_errors=True)
     except OSError as error:
         raise DiskError(f"{target}: cannot be written: {error}; free space, or choose another --out") from error
     what = "adapter, head and card" if weights else f"a card for {best.ended.model}, whose weights are at its host,"
     return f"trial {best.number}: {what} in {target}"
+
+
+def _refuse_taken(target: Path) -> None:
+    if target == Path.cwd():  # in its place would come another folder of that name
+        raise ConfigError(f"{target}: is the working directory; give --out a folder below it")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ConfigError(f"{target}: holds something already; choose another --out")
 
 
 def _weights(found: Results, best: TrialState) -> Path | None:

@@ -1,7 +1,8 @@
 """A sweep as a study of Optuna, for its dashboard and its plots: one trial a trial, under the same numbers."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,27 +38,38 @@ class Written:
 
 
 def write_study(found: Results, space: Mapping[str, Dimension] | None, storage: str, name: str) -> Written:
-    """Add the study to the storage: an address of Optuna's (`sqlite:///…`), or a file.
+    """Add the study to the storage: an address of Optuna's (`sqlite:///…`), or a file; whole, or not at all.
 
     Replicas are left out: the best of Optuna's trials would often be one of theirs.
-    Raises ConfigError where the storage cannot be opened, or has a study of that name.
+    Raises ConfigError where the storage cannot be opened or written, or has a study of that name.
     """
     state = found.state
     trials = [trial for _, trial in sorted(state.searched.items())]
     made = [_frozen(state, one, params) for one, params in zip(trials, searched(trials, space), strict=True)]
-    with optuna_quietly():
-        study = _create(storage, name, state)
-        study.set_metric_names([state.goal.metric])
-        for key, value in _study_attributes(state).items():
-            study.set_user_attr(key, value)
-        study.add_trials(made)
+    with optuna_quietly(), _refused_clearly(storage, name):
+        opened = _open(storage)
+        direction = StudyDirection.MAXIMIZE if state.goal.mode == "max" else StudyDirection.MINIMIZE
+        study = optuna.create_study(storage=opened, study_name=name, direction=direction)
+        try:
+            _fill(study, state, made)
+        except BaseException:  # Ctrl-C too: half of a study looks like a whole one
+            optuna.delete_study(study_name=name, storage=opened)
+            raise
     return Written(name, len(made), sum(one.state is Stands.RUNNING for one in made))
 
 
-def _create(storage: str, name: str, state: SweepState) -> optuna.Study:
-    direction = StudyDirection.MAXIMIZE if state.goal.mode == "max" else StudyDirection.MINIMIZE
+def _fill(study: optuna.Study, state: SweepState, trials: Sequence[FrozenTrial]) -> None:
+    study.set_metric_names([state.goal.metric])
+    for key, value in _study_attributes(state).items():
+        study.set_user_attr(key, value)
+    study.add_trials(trials)
+
+
+@contextmanager
+def _refused_clearly(storage: str, name: str) -> Iterator[None]:
+    """Raises ConfigError for whatever is raised within."""
     try:
-        return optuna.create_study(storage=_open(storage), study_name=name, direction=direction)
+        yield
     except optuna.exceptions.DuplicatedStudyError as error:
         there = without_credentials(storage)
         raise ConfigError(
