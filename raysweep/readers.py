@@ -1,4 +1,4 @@
-"""Files of rows, CSV, JSONL or Parquet, read into records that know their line."""
+"""Files of rows, CSV, TSV, JSONL or Parquet, read into records that know their line."""
 
 import csv
 import difflib
@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import pyarrow
 
 Fields = Mapping[str, object]
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
+"""How files of rows are called."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def read_table(path: Path) -> Table:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path and its rights") from error
     if not records:
-        raise DataError(f"{path}: holds no rows; give a file with at least one row a label")
+        raise DataError(f"{path}: holds no rows; give a file with at least one")
     return Table(path, columns, tuple(records))
 
 
@@ -80,12 +84,14 @@ def _reader(path: Path) -> Callable[[Path], tuple[tuple[str, ...], list[Record]]
     match path.suffix.lower():
         case ".csv":
             return _read_csv
+        case ".tsv":
+            return partial(_read_csv, delimiter="\t")
         case ".jsonl" | ".ndjson":
             return _read_jsonl
         case ".parquet" | ".pq":
             return _read_parquet
         case other:
-            raise DataError(f"{path}: unknown kind of file {other!r}; known: .csv, .jsonl, .ndjson, .parquet, .pq")
+            raise DataError(f"{path}: unknown kind of file {other!r}; known: {', '.join(SUFFIXES)}")
 
 
 def _neighbours(path: Path) -> str:
@@ -107,8 +113,8 @@ def _is_badly_encoded(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False
 
 
-def _read_csv(path: Path) -> tuple[tuple[str, ...], list[Record]]:
-    rows = _csv_rows(_text(path))
+def _read_csv(path: Path, delimiter: str = ",") -> tuple[tuple[str, ...], list[Record]]:
+    rows = _csv_rows(_text(path), delimiter)
     _, header, broken = next(rows, (1, [], None))
     if broken or not header:
         raise DataError(f"{path}: the first line must name the columns{f' ({broken})' if broken else ''}")
@@ -118,9 +124,9 @@ def _read_csv(path: Path) -> tuple[tuple[str, ...], list[Record]]:
     return tuple(header), [_csv_record(line, cells, header, broken) for line, cells, broken in rows]
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, list[str], str | None]]:
+def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
     """(the line it begins at, its cells, why it is broken), blank lines left out."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:

@@ -10,11 +10,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from report_toys import record, seed_scores, sweep, write_ledger
-from scripted_sweep import finals, started
+from scripted_sweep import ended, evaluated, finals, proposed, started
 from scripted_sweep import sweep as small_sweep
 
 from raysweep.cli import main
+from raysweep.entries import Evaluated
+from raysweep.jobs import Outcome
 from raysweep.ledger import Ledger
 from raysweep.report.advice import advice
 from raysweep.report.command import report_end
@@ -22,7 +25,7 @@ from raysweep.report.from_run import read_run
 from raysweep.report.from_table import read_table
 from raysweep.report.importance import importance
 from raysweep.report.record import Predicted
-from raysweep.report.statistics import Threshold, choose_threshold, given_threshold, tables
+from raysweep.report.statistics import Threshold, choose_threshold, given_threshold, is_far, tables
 from raysweep.report.table import columns
 from raysweep.report.write import write_report
 from raysweep.scoring import UNREAD, Answers
@@ -65,6 +68,15 @@ def test_three_trials_give_no_advice_on_where_to_search():
 
     assert ["edge" in one for one in said] == [False, True]
     assert "Very few trials completed" in said[0]
+
+
+def test_a_param_of_many_values_is_drawn_in_few_strips_that_can_be_told_apart(tmp_path):
+    paths = ["/a/long/path/of/a/run/small"] * 8 + [f"/a/long/path/of/a/run/{place}" for place in range(40)]
+
+    report(record(np.linspace(0, 1, 48), {"path": paths}), tmp_path)
+
+    drawn = (tmp_path / "plots" / "plot_slice_path.svg").read_text(encoding="utf-8")
+    assert {"n = 8", "n = 1", "27 others", "/a/long/p…/run/small"} <= set(re.findall(">([^<>]+)</", drawn))
 
 
 def test_what_early_stopping_looked_at_is_drawn_too(tmp_path):
@@ -148,6 +160,17 @@ def test_a_sweep_becomes_a_page_a_text_and_pictures_by_optunas_names(tmp_path):
     assert "The same rows, side by side" in page
 
 
+def test_where_no_tokens_are_known_it_is_not_said_that_nothing_was_stopped(tmp_path):
+    stopped = [proposed(0), evaluated(0, 0.5, 0.3), ended(0, Outcome.PRUNED, 0.3)]
+    told = [replace(one, trained_tokens=0) if isinstance(one, Evaluated) else one for one in stopped]
+    write_ledger(tmp_path / "my runs", [started(), *told])
+
+    _, _, text = report(read_run(tmp_path / "my runs"), tmp_path)
+
+    assert "1 trial was stopped early; how many tokens that has saved is not known." in text
+    assert f"raysweep resume '{tmp_path / 'my runs'}'" in text
+
+
 def test_the_page_needs_no_network(tmp_path):
     write_ledger(tmp_path, sweep(6, 4, np.random.default_rng(0)))
 
@@ -200,6 +223,33 @@ def test_pictures_of_an_older_report_do_not_stay(tmp_path):
     assert not (tmp_path / "plots" / "plot_slice_gone.svg").exists()
 
 
+def test_what_is_no_reports_is_left_where_it_lies(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "mine.png").write_text("mine")
+
+    report(record([0.1, 0.2, 0.3]), tmp_path)
+
+    assert "mine" == (tmp_path / "plots" / "mine.png").read_text()
+    assert (tmp_path / "plots" / "plot_histogram.png").is_file()
+    assert {"plots", "findings.md", "report.html"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_report_that_is_broken_off_leaves_no_half_of_it(tmp_path, monkeypatch):
+    draw = Figure.savefig
+
+    def broken_off(drawn, target, **how):
+        if str(target).endswith("plot_slice_rate.png"):
+            raise KeyboardInterrupt
+        draw(drawn, target, **how)
+
+    monkeypatch.setattr(Figure, "savefig", broken_off)
+
+    with pytest.raises(KeyboardInterrupt):
+        report(record([0.1, 0.2, 0.3]), tmp_path)
+
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file() or path.name.startswith(".")]
+
+
 @pytest.mark.parametrize(
     ("scores", "outcomes", "says"),
     [
@@ -227,10 +277,43 @@ def test_a_sweep_without_trials_makes_a_report(tmp_path):
 
 
 def test_names_from_outside_cannot_break_the_page(tmp_path):
-    _, page, _ = report(record([0.1, 0.2, 0.3], {"<script>alert(1)</script>$x_1": ["<b>", "&", "$y"]}), tmp_path)
+    odd = {"<script>alert(1)</script>$x_1": ["<b>", "&", "$y"], "a\\d \\1 $\\frac{$": ["\\g<2>", "$x_{$", "多"]}
+    _, page, _ = report(record([0.1, 0.2, 0.3], odd), tmp_path)
 
     assert "<script>alert" not in page
     assert "<b>" not in page
+    assert "a\\d \\1 $\\frac{$" in page
+
+
+def test_a_trial_that_diverged_beyond_all_measure_is_drawn_in_a_few_bins(tmp_path):
+    scores = [*np.random.default_rng(0).normal(5, 0.1, 50), 1e12]
+
+    report(record(scores, mode="min"), tmp_path)
+
+    for name in ("histogram", "optimization_history", "slice_rate"):
+        drawn = (tmp_path / "plots" / f"plot_{name}.svg").read_text(encoding="utf-8")
+        assert "1 far poorer, beyond this edge" in drawn
+        assert re.search(r">4\.8<|>5\.0<", drawn)  # a tick among the others
+
+
+@pytest.mark.parametrize("scores", [seed_scores(), [0.4] * 30, [0.1, 0.5], [*[0.3] * 20, *[0.31] * 20, 0.32], []])
+def test_scores_of_one_scale_are_all_drawn(scores):
+    assert not is_far(np.array(scores), record([1.0]).goal).any()
+
+
+def test_a_searched_null_is_a_value_as_any_other(tmp_path):
+    values = [None, 0.1, None, 0.3]
+    trials = [
+        one
+        for number, value in enumerate(values)
+        for one in (proposed(number, params={"clip": value, "lr": 0.1 * number}), ended(number, objective=0.1 * number))
+    ]
+    write_ledger(tmp_path, [started(), *trials])
+
+    made = read_run(tmp_path)
+
+    assert [("clip", "category"), ("lr", "number")] == [(one.name, one.kind) for one in made.params]
+    assert ["none", 0.1, "none", 0.3] == made.trials["params/clip"].tolist()
 
 
 def test_the_winners_answers_are_drawn_where_they_are_known(tmp_path):
@@ -255,13 +338,82 @@ def test_the_seeds_metric_names_are_read_as_ours(tmp_path):
         assert "val_accuracy" in made.metrics
 
 
+def test_cells_of_any_kind_are_read(tmp_path):
+    rows = [
+        {"acc": 0.1, "params_m": ["q", "v"], "params_b": 8, "note": {"a": [1]}},
+        {"acc": 0.2, "params_m": ["q"], "params_b": "auto", "note": None},
+        {"acc": 0.3, "params_m": None, "params_b": None},
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pd.DataFrame(rows).drop(columns="params_b").to_parquet(tmp_path / "t.parquet")
+
+    for name in ("t.jsonl", "t.parquet"):
+        made = read_table(tmp_path / name, "acc")
+        _, page, _ = report(made, tmp_path / name.replace(".", "-"))
+
+        assert ('["q", "v"]', "category", 2) == (made.trials["params/m"][0], made.params[0].kind, made.best)
+        assert "[&quot;q&quot;, &quot;v&quot;]" in page
+
+
+def test_a_csvs_words_for_nothing_are_null_among_numbers_and_words_among_words(tmp_path):
+    (tmp_path / "t.csv").write_text("acc,params_rate,params_weights\n.1,0.5,None\n.2,None,balanced\n.3,,None\n")
+
+    made = read_table(tmp_path / "t.csv", "acc")
+
+    assert [0.5] == made.trials["params/rate"].dropna().tolist()
+    assert ["None", "balanced", "None"] == made.trials["params/weights"].tolist()
+
+
+def test_a_table_of_optunas_keeps_its_states_and_numbers(tmp_path):
+    frame = pd.DataFrame({"number": [4, 2, 7, 9], "value": [0.9, 0.5, None, 0.1], "params_w": [1, 2, 3, 4]})
+    frame.assign(state=["PRUNED", "COMPLETE", "FAIL", "RUNNING"]).to_csv(tmp_path / "t.csv", index=False)
+
+    made = read_table(tmp_path / "t.csv", "value", "max")
+
+    assert ("pruned", "completed", "failed", "running") == made.outcomes
+    assert ([4, 2, 7, 9], 1) == (made.trials["trial"].tolist(), made.best)
+
+
+def test_our_own_table_keeps_its_running_trials_and_no_replica_wins(tmp_path):
+    again = [replace(proposed(10_001), replica_of=1), evaluated(10_001, 3.0, 0.9), ended(10_001, objective=0.9)]
+    write_ledger(tmp_path / "run", [*small_sweep(), *again])
+    main(["export", str(tmp_path / "run"), "--to", "csv", "--out", str(tmp_path)])
+
+    made = read_table(tmp_path / "trials.csv", "val_f1_weighted")
+
+    assert read_run(tmp_path / "run").outcomes == made.outcomes
+    assert 1 == made.best
+    assert "left out, since they cannot win: 1 rows that are replicas of other trials" in made.notes
+
+
+@pytest.mark.parametrize(
+    ("head", "words", "says"),
+    [
+        ("acc,params_lr,config/lr", [], "params_lr and config/lr would both be called lr"),
+        ("acc,params/lr,lr", ["--params", "lr"], "params/lr and lr would both be called lr"),
+    ],
+)
+def test_two_columns_with_one_name_are_refused(tmp_path, capsys, head, words, says):
+    (tmp_path / "t.csv").write_text(f"{head}\n.1,1,1\n.2,2,2\n")
+
+    assert main(["report", str(tmp_path / "t.csv"), "--metric", "acc", *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_table_with_both_names_of_a_metric_keeps_both(tmp_path):
+    (tmp_path / "t.csv").write_text("classification/accuracy,val_accuracy,params_a\n.1,.2,1\n.3,.1,2\n")
+
+    assert [1, 0] == [read_table(tmp_path / "t.csv", name).best for name in ("classification/accuracy", "val_accuracy")]
+
+
 def test_tables_of_each_kind_give_the_same_record(tmp_path):
     frame = pd.DataFrame({"val_loss": [0.3, 0.1, 0.2], "params_lr": [1e-5, 1e-3, 1e-1], "params_opt": ["a", "b", "a"]})
     frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_csv(tmp_path / "t.TSV", index=False, sep="\t")
     frame.to_parquet(tmp_path / "t.parquet")
     frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
 
-    for name in ("t.csv", "t.parquet", "t.jsonl"):
+    for name in ("t.csv", "t.TSV", "t.parquet", "t.jsonl"):
         made = read_table(tmp_path / name, "val_loss")
 
         assert made.best == 1
@@ -298,10 +450,11 @@ def test_a_wrong_word_about_a_table_is_refused_clearly(tmp_path, capsys, words, 
     ("name", "content", "says"),
     [
         ("gone.csv", None, "no such file"),
-        ("empty.csv", "", "cannot be read as a table"),
+        ("empty.csv", "", "the first line must name the columns"),
         ("head.csv", "score,rate\n", "no rows"),
-        ("t.parquet", "no parquet", "cannot be read as a table"),
-        ("t.jsonl", "{", "cannot be read as a table"),
+        ("ragged.csv", "score,rate\n1,2\n1,2,3\n", "line 3: 3 cells where the header has 2"),
+        ("t.parquet", "no parquet", "is not a Parquet file"),
+        ("t.jsonl", "{", "line 1: not JSON"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_clearly(tmp_path, capsys, name, content, says):

@@ -148,6 +148,12 @@ def test_what_was_fixed_there_counts_as_its_value_and_lists_and_none_are_found()
     assert point_of(space, {"words": None, "on": True}) == {"words": None, "on": True}
 
 
+def test_words_among_numbers_are_read_as_raysweeps_own_tables_have_them():
+    space = Space({"size": Choice("choice", (8, "auto"))})
+
+    assert [8, "auto", "auto"] == [point_of(space, {"size": cell})["size"] for cell in ("8", '"auto"', "auto")]
+
+
 def test_only_the_taken_branchs_params_count():
     branches = {"qv": {"rate": LogUniform("loguniform", 1e-4, 1e-2)}, "all": {"rank": Choice("choice", (4, 8))}}
     space = Space({"targets": Branch("branch", branches)})

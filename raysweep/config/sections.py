@@ -76,7 +76,7 @@ Policy = Literal["refuse", "drop", "keep"]
 
 
 class DataSection(Section):
-    """Where the rows are, and what to do about bad ones. Files are CSV, JSONL or Parquet, by their ending."""
+    """Where the rows are, and what to do about bad ones. Files are CSV (TSV), JSONL or Parquet, by their ending."""
 
     source: str | None = None
     """One file to be split, or `asset:NAME`; or name the three files below instead."""

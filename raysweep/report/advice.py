@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from shlex import quote
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
     if record.is_running:
         yield "The sweep still runs; this page is as old as it says below."
     elif record.sweep and record.sweep.can_go_on:
-        yield f"It has not run to its end; go on with it: raysweep resume {record.sweep.folder}"
+        yield f"It has not run to its end; go on with it: raysweep resume {quote(record.sweep.folder)}"
     if record.best is None:
         yield from _without_winner(record, n_ended)
         return
@@ -40,7 +41,7 @@ def _seeds(record: Record) -> str:
         return "Repeat the best few with other seeds before you believe their order."
     n_replicas = len(record.ruling.winner.replicas)
     top = max(3, sum(one.replicas != () for one in record.ruling.order))
-    again = f"raysweep resume {record.sweep.folder} final.top={top} final.replicas={n_replicas + 2}"
+    again = f"raysweep resume {quote(record.sweep.folder)} final.top={top} final.replicas={n_replicas + 2}"
     if not n_replicas or not record.ruling.compared:
         return f"Repeat the best few with other seeds before you believe their order: {again}"
     if record.ruling.ties:

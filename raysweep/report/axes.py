@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from raysweep.goal import Goal
 from raysweep.report.paint import BEST, COMPLETED, FAILED, INK, MUTED, PAPER, PRUNED
+from raysweep.report.statistics import is_far
 from raysweep.scoring.answers import Floats
-from raysweep.views.words import tokens
+from raysweep.views.words import shortened, tokens
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 OUTCOME_COLOURS: Mapping[str, str] = MappingProxyType(
     {"completed": COMPLETED, "pruned": PRUNED, "failed": FAILED, "errored": FAILED}
 )
+LABEL_LETTERS = 48
+"""Of an axis' name, at most."""
 
 
 def number(value: float) -> str:
@@ -79,10 +83,20 @@ def legend_above(axes: "Axes", columns: int = 4) -> None:
 
 def name_axes(axes: "Axes", x: str, y: str) -> None:
     """What each axis shows, with its unit."""
-    axes.set_xlabel(x, color=INK)
-    axes.set_ylabel(y, color=INK)
+    axes.set_xlabel(shortened(x, LABEL_LETTERS), color=INK)
+    axes.set_ylabel(shortened(y, LABEL_LETTERS), color=INK)
 
 
-def note(axes: "Axes", text: str) -> None:
-    """A remark in the picture's upper right corner."""
-    axes.text(1.0, 1.02, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=MUTED)
+def leave_out_far(axes: "Axes", scores: Floats, goal: Goal, axis: Literal["x", "y"] = "y") -> None:
+    """Scale an axis of scores to those that are not far from all others, and say how many lie beyond."""
+    far = is_far(scores, goal)
+    if not far.any():
+        return
+    kept = scores[np.isfinite(scores) & ~far]
+    margin = 0.06 * float(np.ptp(kept))
+    (axes.set_xlim if axis == "x" else axes.set_ylim)(float(kept.min()) - margin, float(kept.max()) + margin)
+    is_upper = goal.mode == "min"
+    x, y = (float(is_upper), 0.98) if axis == "x" else (1.0, 0.98 if is_upper else 0.02)
+    text = f"{int(far.sum())} far poorer, beyond this edge"
+    side, edge = ("right" if x else "left"), ("top" if y > 0.5 else "bottom")
+    axes.text(x, y, text, transform=axes.transAxes, fontsize=8, color=MUTED, zorder=7, ha=side, va=edge)

@@ -9,8 +9,9 @@ from pathlib import Path
 from raysweep import folder as folders
 from raysweep.clock import RealClock
 from raysweep.errors import ConfigError, DataError
+from raysweep.readers import SUFFIXES
 from raysweep.report.from_run import read_run
-from raysweep.report.from_table import SUFFIXES, read_table
+from raysweep.report.from_table import read_table
 from raysweep.report.record import Record
 from raysweep.report.statistics import Threshold, given_threshold
 from raysweep.report.write import write_report
@@ -24,7 +25,7 @@ FOLLOW_S = 10.0
 def run(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[str, str]:
     """Make the report, with `--follow` again until the sweep has ended; its headline, and where it lies."""
     parsed = _parsed(parser, arguments)
-    is_table = Path(parsed.run).suffix in SUFFIXES
+    is_table = Path(parsed.run).suffix.lower() in SUFFIXES
     _refuse_mixed(parsed, is_table=is_table)
     threshold = _threshold(parsed.failed_threshold)
     while True:

@@ -104,7 +104,7 @@ class Findings:
         sweep = self.record.sweep
         if sweep is None:
             return ("The table does not say what the trials cost.",)
-        return tuple(_bill(sweep.bill, sweep.elapsed_s))
+        return tuple(_bill(sweep.bill, sweep.elapsed_s, self.record.outcomes.count("pruned")))
 
     @cached_property
     def next_steps(self) -> tuple[str, ...]:
@@ -182,11 +182,14 @@ def _lead(record: Record) -> Iterator[str]:
     )
 
 
-def _bill(bill: Bill, elapsed_s: float) -> Iterator[str]:
+def _bill(bill: Bill, elapsed_s: float, n_pruned: int) -> Iterator[str]:
     yield f"{tokens(bill.trained_tokens)} tokens trained in {about(elapsed_s)}."
     if bill.saved_share:
         share = f"{bill.saved_share:.0%} of what full trials take"
         yield f"Stopping poor trials early saved {tokens(bill.saved_tokens)} tokens, {share}."
+    elif n_pruned:
+        stopped = "1 trial was" if n_pruned == 1 else f"{n_pruned} trials were"
+        yield f"{stopped} stopped early; how many tokens that has saved is not known."
     else:
         yield "Stopping early saved nothing: no trial was stopped at a rung."
     if bill.spent_usd is None:

@@ -42,6 +42,7 @@ def record_of(found: results.Results) -> Record:
     config = known_settings(folder, started)
     trials, evaluations = found.trials, found.evaluations
     trials = trials[trials["replica_of"].isna()].drop(columns="replica_of").reset_index(drop=True)
+    trials = _with_nulls_told(trials, found.state)
     notes = () if config else ("config.yaml is gone or was changed: rungs and ranges are not shown",)
     try:
         certainty, predictions = found.certainty, _predicted(found.predictions)
@@ -67,6 +68,17 @@ def record_of(found: results.Results) -> Record:
         untuned=untuned.sentences(untuned.find(folder)),
         leaks=tuple(leak.sentence for leak in leaking.find(folder)),
     )
+
+
+def _with_nulls_told(trials: "pd.DataFrame", state: SweepState) -> "pd.DataFrame":
+    """A searched null is a value as any other: else it would look like the param of a branch that was not taken."""
+    for name in dict.fromkeys(name for trial in state.searched.values() for name in trial.proposed.sampled):
+        values = [state.trials[number].params.get(name, "") for number in trials["trial"].tolist()]
+        if None in values:
+            cells = zip(values, trials[PARAMS_PREFIX + name].tolist(), strict=True)
+            told = ["none" if value is None else cell for value, cell in cells]
+            trials = trials.assign(**{PARAMS_PREFIX + name: told})
+    return trials
 
 
 def _predicted(kept: Kept | None) -> Predicted | None:

@@ -1,7 +1,7 @@
 """Every picture of a report by its name: Optuna's where it is the same picture."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,8 +59,9 @@ def _drawn(findings: Findings) -> Iterator[_Drawn]:
     yield "plot_best_by_usd", "Best so far, by money", f"{history}.", plots_scores.by_money(record), False
     pruned = "Completed and pruned trials; a pruned one's score is that at its rung."
     caption = pruned if "pruned" in record.outcomes else "Completed trials."
+    files = _files([param.name for param in record.params])
     for param in record.params:
-        yield f"plot_slice_{_file(param.name)}", param.name, caption, plots_params.slice_(record, param), False
+        yield f"plot_slice_{files[param.name]}", param.name, caption, plots_params.slice_(record, param), False
     yield from _together(findings)
     yield from _winner(findings)
 
@@ -118,5 +119,14 @@ def threshold_words(findings: Findings) -> str:
     return f"{side} {threshold.value:.4g}, {threshold.reason}"
 
 
+def _files(names: Sequence[str]) -> dict[str, str]:
+    """A part of a file's name for each, no two alike where capitals do not count."""
+    found: dict[str, str] = {}
+    for place, name in enumerate(names):
+        taken = {one.casefold() for one in found.values()}
+        found[name] = _file(name) if _file(name).casefold() not in taken else f"{_file(name)}_{place}"
+    return found
+
+
 def _file(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name[:80])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from raysweep.report.record import Param, Record
+from raysweep.report.statistics import is_far
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ class Importance:
 
 def importance(record: Record) -> Importance:
     """Permutation importance on trials held out, in replicates, and the out-of-bag R² of a forest on all of them."""
-    tried = record.is_tried
+    tried = record.is_tried & ~is_far(np.where(record.is_tried, record.scores, np.nan), record.goal)
     scores, n = record.scores[tried], int(tried.sum())
     if not record.params:
         return Importance((), None, n, "no hyperparameter varied")

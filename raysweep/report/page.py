@@ -15,6 +15,8 @@ from raysweep.views import winner
 
 REFRESH_S = 15
 """How often the page of a running sweep loads itself again."""
+LEAST_REM = 5.5
+"""An inch of a wide picture is at least so wide on a screen, so that its words can be read; it scrolls then."""
 
 
 def page(findings: Findings, pictures: Sequence[Picture], *, made_at: str) -> str:
@@ -164,7 +166,10 @@ def _pictures(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
     yield '<h2>Pictures</h2>\n<div class="pictures">'
     for one in pictures:
         wide = ' class="wide"' if one.is_wide else ""
-        yield f'<figure id="{one.name}"{wide}><h3>{escape(one.title)}</h3><div class="drawing">{one.inline}</div>'
+        drawing = (
+            f'<div class="drawing" style="--least: {LEAST_REM * one.drawn.get_figwidth():.0f}rem">{one.inline}</div>'
+        )
+        yield f'<figure id="{one.name}"{wide}><h3>{escape(one.title)}</h3>{drawing}'
         yield f"<figcaption>{escape(one.caption)}</figcaption></figure>"
     yield "</div>"
     if not findings.importance.params:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ def style() -> Iterator[None]:
     """Within it, figures are made and drawn our way; outside nothing changes."""
     from matplotlib import rc_context
 
-    with rc_context(
+    settings = rc_context(
         {
             "font.size": 9.5,
             "font.family": ["DejaVu Sans"],
@@ -74,8 +75,12 @@ def style() -> Iterator[None]:
             "legend.fontsize": 8.5,
             "lines.solid_capstyle": "round",
             "svg.fonttype": "none",
+            "text.parse_math": False,  # a param or a label with two dollar signs is no formula
         }
-    ):
+    )
+    with settings, warnings.catch_warnings():
+        # A label may have letters that the PNG's font lacks: boxes there, the SVG has the reader's own fonts.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         yield
 
 
@@ -110,7 +115,7 @@ def inline(svg_text: str, label: str) -> str:
     """The SVG as a part of a page: its colours are the page's own, `label` is read out in its place."""
     for colour, name in COLOURS.items():
         svg_text = svg_text.replace(colour, f"var(--{name})")
-    return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', svg_text, count=1)
+    return svg_text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
 def save(drawn: "Figure", svg_text: str, folder: Path, name: str) -> None:

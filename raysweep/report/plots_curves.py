@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raysweep.report.axes import few_ticks, legend_above, name_axes
+from raysweep.report.axes import few_ticks, leave_out_far, legend_above, name_axes
 from raysweep.report.paint import BEST, COMPLETED, FAILED, INK, MUTED, PRUNED, figure
 from raysweep.report.record import Record, numbers_of
 from raysweep.scoring.answers import Floats
@@ -29,6 +29,8 @@ def intermediate_values(record: Record, metric: str) -> "Figure | None":
     _stops(axes, curves, outcomes)
     _rungs(axes, record)
     few_ticks(axes, x=8)
+    if metric == record.goal.metric:
+        leave_out_far(axes, np.concatenate([y for _, y in curves.values()]), record.goal)
     name_axes(axes, "epoch", metric)
     legend_above(axes, 6)
     return drawn

@@ -1,14 +1,16 @@
 """Pictures of the hyperparameters: each against the score, how much each matters, and all of them together."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raysweep.report.axes import few_ticks, legend_above, log_axis, mark_best, name_axes, number
+from raysweep.report.axes import few_ticks, leave_out_far, legend_above, log_axis, mark_best, name_axes, number
 from raysweep.report.importance import Importance
 from raysweep.report.paint import COMPLETED, GRID, INK, LINE, MUTED, PAPER, PRUNED, figure, shade
 from raysweep.report.record import Param, Record, texts_of
 from raysweep.report.smoothing import smooth
+from raysweep.report.statistics import is_far
 from raysweep.scoring.answers import Floats
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ _BEHIND = {"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none"
 SPREAD = 0.16
 """How far, in units of a strip's distance to the next, its points are spread aside."""
 MOST_LINES = 400
+MOST_STRIPS = 15
 LABEL_LENGTH = 20
 
 
@@ -33,6 +36,7 @@ def slice_(record: Record, param: Param) -> "Figure | None":
         _cloud(axes, record, param)
     else:
         _strips(axes, record, param)
+    leave_out_far(axes, np.where(tried, record.scores, np.nan), record.goal)
     name_axes(axes, param.name + (" (log scale)" if param.is_log else ""), record.goal.metric)
     legend_above(axes)
     return drawn
@@ -53,7 +57,8 @@ def _cloud(axes: "Axes", record: Record, param: Param) -> None:
         axes.plot(distinct, medians, color=LINE, linewidth=1.8, marker="D", markersize=5, label="median")
         _tick_each(axes, distinct, param)
     else:
-        line = smooth(np.log(x[given]) if param.is_log else x[given], y[given])
+        sound = given & ~is_far(y, record.goal)
+        line = smooth(np.log(x[sound]) if param.is_log else x[sound], y[sound])
         if line:
             axes.plot(np.exp(line[0]) if param.is_log else line[0], line[1], color=LINE, linewidth=2, label="smoothed")
     _star(axes, record, x)
@@ -77,8 +82,8 @@ def _tick_each(axes: "Axes", distinct: Floats, param: Param) -> None:
 def _strips(axes: "Axes", record: Record, param: Param) -> None:
     texts = texts_of(record.trials, param.column)
     given = record.is_tried & np.array([bool(text) for text in texts])
+    texts, names = _few([text if chosen else "" for text, chosen in zip(texts, given, strict=True)])
     scores = record.scores
-    names = sorted({text for text, chosen in zip(texts, given, strict=True) if chosen}, key=_natural)
     places = {name: place for place, name in enumerate(names)}
     aside = np.random.default_rng(0).uniform(-SPREAD, SPREAD, len(texts))
     x = np.array([places.get(text, np.nan) for text in texts]) + aside
@@ -96,6 +101,16 @@ def _strips(axes: "Axes", record: Record, param: Param) -> None:
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.grid(visible=False, axis="x")
     _star(axes, record, x)
+
+
+def _few(texts: list[str]) -> tuple[list[str], list[str]]:
+    """The texts, and the different ones in their order; of more than `MOST_STRIPS` the rarest are `others`."""
+    counts = Counter(text for text in texts if text)
+    if len(counts) <= MOST_STRIPS:
+        return texts, sorted(counts, key=_natural)
+    kept = sorted((name for name, _ in counts.most_common(MOST_STRIPS - 1)), key=_natural)
+    others = f"{len(counts) - len(kept)} others"
+    return [text if text in kept or not text else others for text in texts], [*kept, others]
 
 
 def _points(axes: "Axes", record: Record, x: Floats, given: np.typing.NDArray[np.bool_]) -> None:
@@ -137,7 +152,7 @@ def importances(found: Importance) -> "Figure | None":
     axes.barh(places, means, height=0.55, color=colour)
     spans = [[one.mean - one.low for one in shown], [one.high - one.mean for one in shown]]
     axes.errorbar(means, places, xerr=np.maximum(spans, 0), fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
-    axes.set_yticks(places.tolist(), [one.param for one in shown], color=INK)
+    axes.set_yticks(places.tolist(), [_short(one.param) for one in shown], color=INK)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -186,7 +201,7 @@ def _scaled(axes: "Axes", record: Record, param: Param, place: int) -> Floats:
         texts = texts_of(record.trials, param.column)
         names = sorted({text for text in texts if text}, key=_natural)
         at = {name: (rank + 0.5) / len(names) for rank, name in enumerate(names)}
-        for name in names[:12]:
+        for name in names[:: -(-len(names) // 12)]:
             _tick(axes, place, at[name], _short(name))
         return np.array([at.get(text, np.nan) for text in texts])
     values = record.numbers(param.column)
@@ -194,7 +209,12 @@ def _scaled(axes: "Axes", record: Record, param: Param, place: int) -> Floats:
 
 
 def _score_axis(axes: "Axes", record: Record, place: int) -> Floats:
-    return _unit(axes, np.where(record.is_tried, record.scores, np.nan), record.scores, place)
+    """Those that are far from all others are drawn where the poorest of these is."""
+    scores = np.where(record.is_tried, record.scores, np.nan)
+    far = is_far(scores, record.goal)
+    worst = scores[np.nanargmax(np.where(far, np.nan, scores * record.goal.loss(1.0)))]
+    shown = np.where(far, worst, scores)
+    return _unit(axes, shown, shown, place)
 
 
 def _unit(axes: "Axes", scaled: Floats, values: Floats, place: int) -> Floats:
@@ -211,7 +231,9 @@ def _tick(axes: "Axes", x: float, y: float, text: str) -> None:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+    """Without its middle: what tells long values apart is often their end."""
+    half = LABEL_LENGTH // 2
+    return text if len(text) <= LABEL_LENGTH else f"{text[: half - 1]}…{text[-half:]}"
 
 
 def _natural(text: str) -> tuple[float, str]:

@@ -4,10 +4,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from raysweep.report.axes import OUTCOME_COLOURS, few_ticks, legend_above, mark_best, name_axes, token_axis
+from raysweep.report.axes import (
+    OUTCOME_COLOURS,
+    few_ticks,
+    leave_out_far,
+    legend_above,
+    mark_best,
+    name_axes,
+    token_axis,
+)
 from raysweep.report.paint import BEST, COMPLETED, FAILED, LINE, PAPER, figure
 from raysweep.report.record import Record
-from raysweep.report.statistics import Threshold, is_beyond
+from raysweep.report.statistics import Threshold, is_beyond, is_far
 from raysweep.scoring.answers import Floats
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ def histogram(record: Record, threshold: Threshold) -> "Figure | None":
     if scores.size == 0:
         return None
     drawn, axes = figure()
-    edges = _edges(scores)
+    edges = _edges(scores[~is_far(scores, record.goal)])
     failed = is_beyond(scores, threshold, record.goal)
     stacked = [part for part in (scores[~failed], scores[failed]) if part.size]
     colours, labels = [COMPLETED, FAILED], ["sound", "failed"]
@@ -41,6 +49,7 @@ def histogram(record: Record, threshold: Threshold) -> "Figure | None":
     if threshold.value is not None:
         axes.axvline(threshold.value, color=FAILED, linewidth=1.2, linestyle=":", label="threshold")
     few_ticks(axes, counts=True)
+    leave_out_far(axes, scores, record.goal, "x")
     axes.grid(visible=False, axis="x")
     name_axes(axes, record.goal.metric, "trials")
     legend_above(axes, 3)
@@ -112,6 +121,7 @@ def _best_so_far(record: Record, x: Floats, label: str) -> "Figure | None":
     )
     mark_best(axes, float(x[record.best]), float(scores[record.best]), "winner")
     few_ticks(axes, x=5)
+    leave_out_far(axes, np.where(record.is_tried, scores, np.nan), record.goal)
     name_axes(axes, label, record.goal.metric)
     legend_above(axes)
     return drawn
@@ -119,11 +129,14 @@ def _best_so_far(record: Record, x: Floats, label: str) -> "Figure | None":
 
 def _edges(scores: Floats) -> Floats:
     """Bins of equal width, as Freedman and Diaconis have it, within 8 to 40; one bin where all scores are equal."""
-    if np.ptp(scores) == 0:
+    span = float(np.ptp(scores))
+    if span == 0:
         middle = float(scores[0])
         width = abs(middle) * 0.05 or 0.05
         return np.array([middle - width, middle + width])
     least = 15 if scores.size >= 100 else 8
-    n_bins = int(np.clip(np.histogram_bin_edges(scores, "fd").size - 1, least, 40))
+    width = 2 * float(np.subtract(*np.percentile(scores, [75, 25]))) / scores.size ** (1 / 3)
+    # Not NumPy's own count, which is without a bound: with one score far from all others it does not fit into memory.
+    n_bins = int(np.clip(np.ceil(span / width), least, 40)) if width > 0 else least
     edges: Floats = np.linspace(scores.min(), scores.max(), n_bins + 1)
     return edges

@@ -13,6 +13,8 @@ LEAST_GAP = 0.15
 """A gap that tells failed trials from others is at least this share of the range of all scores."""
 LEAST_SCORES = 8
 """Fewer are too few to tell."""
+FAR = 10.0
+"""So many times as far from the worse quarter of the scores as that is from the best one."""
 CHANCE = 0.01
 """And so wide that evenly scattered scores would leave it anywhere with less than this chance."""
 
@@ -79,6 +81,14 @@ def is_beyond(scores: Floats, threshold: Threshold, goal: Goal) -> np.typing.NDA
     sign = goal.loss(1.0)
     beyond: np.typing.NDArray[np.bool_] = np.nan_to_num(sign * scores, nan=-np.inf) > sign * threshold.value
     return beyond
+
+
+def is_far(scores: Floats, goal: Goal) -> np.typing.NDArray[np.bool_]:
+    """Which scores are so poor that on their scale all others would be one line: a loss of 1e12 among losses of 5."""
+    losses = goal.loss(1.0) * scores
+    best, upper = np.percentile(losses[np.isfinite(losses)], [0, 75]) if np.isfinite(losses).any() else (0.0, 0.0)
+    far: np.typing.NDArray[np.bool_] = np.nan_to_num(losses, nan=-np.inf) > upper + FAR * (upper - best)
+    return far if upper > best else np.zeros(scores.shape, dtype=bool)
 
 
 def choose_threshold(scores: Floats, goal: Goal) -> Threshold:

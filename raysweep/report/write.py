@@ -1,10 +1,10 @@
 """A report's files: `findings.md`, `report.html` and `plots/`, each replaced as a whole."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from raysweep.errors import DiskError
 from raysweep.report import paint
@@ -49,18 +49,22 @@ def write_report(record: Record, folder: Path, made_at: datetime, threshold: Thr
 
 
 def _write_plots(drawn: tuple[Picture, ...], folder: Path) -> None:
-    """Into a folder beside, then in the place of the former one: no picture of an older report stays."""
-    scratch = folder / f".{PLOTS}.{os.getpid()}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    with paint.style():
-        for one in drawn:
-            paint.save(one.drawn, one.svg, scratch, one.name)
-    shutil.rmtree(folder / PLOTS, ignore_errors=True)
-    scratch.rename(folder / PLOTS)
+    """Each as a whole; no picture of an older report stays, but whatever else lies there."""
+    target = folder / PLOTS
+    target.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix=f".{PLOTS}.", dir=folder) as scratch:
+        with paint.style():
+            for one in drawn:
+                paint.save(one.drawn, one.svg, Path(scratch), one.name)
+        made = [path.replace(target / path.name) for path in Path(scratch).iterdir()]
+    for path in {*target.glob("plot_*.svg"), *target.glob("plot_*.png")} - set(made):
+        path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, text: str) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -108,7 +108,9 @@ def _number(dimension: Number, cell: object) -> float | int | None:
 
 
 def _means(cell: object, option: ParamValue) -> bool:
-    if isinstance(cell, str) and not isinstance(option, str):
+    if isinstance(cell, str) and isinstance(option, str):  # as JSON in a column of raysweep's that mixes types
+        return cell in (option, json.dumps(option, ensure_ascii=False))
+    if isinstance(cell, str):
         return _is_same(_parsed(cell), option)
     return _is_same(tuple(cell) if isinstance(cell, list) else cell, option)
 

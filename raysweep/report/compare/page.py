@@ -33,7 +33,8 @@ def _tables(compared: Compared) -> Iterator[str]:
 
 def _picture(svg: str | None) -> Iterator[str]:
     if svg is not None:
-        yield '<h2>Best so far</h2>\n<div class="pictures"><figure class="wide"><div class="drawing">'
+        yield '<h2>Best so far</h2>\n<div class="pictures"><figure class="wide">'
+        yield '<div class="drawing" style="--least: 42rem">'
         yield f"{paint.inline(svg, CAPTION)}</div><figcaption>{CAPTION}</figcaption></figure></div>"
 
 
