@@ -2,6 +2,8 @@
 
 import json
 import struct
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from inline_runner import Died, InlineRunner
@@ -16,6 +18,7 @@ from raysweep.sweep import Options, resume_sweep, run_sweep
 wandb = pytest.importorskip("wandb")
 from wandb.proto import wandb_internal_pb2  # noqa: E402  # after the skip
 
+from raysweep.views.follower import Follower  # noqa: E402
 from raysweep.views.wandb import WandbTracker, recorder  # noqa: E402
 
 BLOCK, HEAD = 32768, struct.Struct("<IHB")
@@ -170,6 +173,50 @@ def test_a_whole_sweep_is_followed_through_a_death(tmp_path, synthetic):
         run = runs[f"{found.state.sweep_id}-{number:04d}"]
         assert [one.examples for one in trial.evaluations] == run.steps
         assert trial.outcome == run.summary["outcome"]
+
+
+@pytest.fixture
+def online(tmp_path, monkeypatch):
+    """With a key, at a server that is yet to be named."""
+    wandb.teardown()
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    return lambda url: monkeypatch.setenv("WANDB_BASE_URL", url)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Knows nobody."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b'{"errors": [{"message": "user is not logged in"}]}'
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_key_that_the_server_refuses_is_refused_before_the_start(online, tmp_path):
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        online(f"http://127.0.0.1:{server.server_port}")
+
+        with pytest.raises(ConfigError, match="user is not logged in; `wandb login`"):
+            recorder(tmp_path)
+        wandb.teardown()
+        server.shutdown()
+
+
+@pytest.mark.slow  # wandb's client tries for 15 s
+def test_a_server_that_does_not_answer_does_not_keep_a_sweep_from_beginning(online, tmp_path, caplog):
+    online("http://127.0.0.1:9")
+
+    assert isinstance(recorder(tmp_path), Follower)
+    assert "wandb does not answer, and is told later what it missed" in caplog.text
 
 
 def test_where_nobody_has_logged_in_the_sweep_is_refused_and_nobody_is_asked(tmp_path, monkeypatch):

@@ -4,13 +4,14 @@ Where to, its own variables say: WANDB_PROJECT, WANDB_ENTITY, WANDB_API_KEY or `
 """
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import wandb
-from wandb.errors import UsageError
+from wandb.errors import AuthenticationError, UsageError
 
 from raysweep import environment
 from raysweep.errors import ConfigError
@@ -27,10 +28,15 @@ from raysweep.views.told import (
     trial_finals,
     trial_words,
 )
+from raysweep.views.words import without_credentials
 from raysweep.whole import write_whole
+
+_LOG = logging.getLogger(__name__)
 
 NOTE = Path("wandb") / "raysweep.json"
 """In the sweep's folder: what the runs were told. A run's own record cannot be asked for where it is offline."""
+AWAY = re.compile(r"not respond|time(d )?out|connection|dial tcp|no such host|\b(429|5\d\d)\b", re.IGNORECASE)
+"""In the words of wandb's client on a server that does not answer; one that refuses a key says so in its own words."""
 NOT_IN_A_PROJECT = re.compile(r"[/\\#?%:]")
 EPOCH, ENDED = "epoch", "trials ended"
 OK = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED)
@@ -38,16 +44,27 @@ OK = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.CANCELLED)
 
 
 def recorder(folder: Path) -> Follower:
-    """The recorder `wandb`; raises ConfigError where nobody has logged in, for it would ask in the live view."""
+    """The recorder `wandb`; raises ConfigError where nobody has logged in, for it would ask in the live view.
+
+    A server that does not answer is a warning: nobody can go on with a sweep any sooner by refusing it.
+    """
     settings = wandb.setup().settings
-    if settings.mode in ("online", "shared"):
-        try:
-            is_known = wandb.login(prompt=False)
-        except UsageError as error:
-            raise ConfigError(f"recorders: wandb: {error}") from error
-        if not is_known:
-            raise ConfigError("recorders: wandb: nobody has logged in; `wandb login`, or set WANDB_MODE=offline")
+    if settings.mode in ("online", "shared") and not _is_logged_in():
+        raise ConfigError("recorders: wandb: nobody has logged in; `wandb login`, or set WANDB_MODE=offline")
     return Follower("wandb", WandbTracker(folder))
+
+
+def _is_logged_in() -> bool:
+    try:
+        return wandb.login(prompt=False)
+    except UsageError as error:
+        raise ConfigError(f"recorders: wandb: {error}") from error
+    except AuthenticationError as error:
+        words = without_credentials(str(error))
+        if not AWAY.search(words):
+            raise ConfigError(f"recorders: wandb: {words}; `wandb login`, or set WANDB_MODE=offline") from error
+        _LOG.warning("wandb does not answer, and is told later what it missed: %s", words)
+        return wandb.login(prompt=False, verify=False)
 
 
 @dataclass
