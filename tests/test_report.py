@@ -171,6 +171,12 @@ def test_where_no_tokens_are_known_it_is_not_said_that_nothing_was_stopped(tmp_p
     assert f"raysweep resume '{tmp_path / 'my runs'}'" in text
 
 
+def test_the_filters_example_finds_trials(tmp_path):
+    _, page, _ = report(record([0.5746, 0.52, 0.41]), tmp_path)
+
+    assert 'placeholder="completed val_f1_weighted&gt;0.52"' in page
+
+
 def test_the_page_needs_no_network(tmp_path):
     write_ledger(tmp_path, sweep(6, 4, np.random.default_rng(0)))
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
+import numpy as np
+
 from raysweep.report import final_scores
 from raysweep.report.final_scores import final_scores_table
 from raysweep.report.findings import Findings
@@ -105,7 +107,8 @@ def _example(findings: Findings) -> str:
     record = findings.record
     if record.best is None:
         return "trial<10"
-    return f"{record.goal.metric}{'>' if record.goal.mode == 'max' else '<'}{float(record.scores[record.best]):.1f}"
+    middle = float(np.median(record.scores[record.is_completed]))  # so that it finds about half of them
+    return f"{record.goal.metric}{'>' if record.goal.mode == 'max' else '<'}{middle:.2g}"
 
 
 def _cell(text: str, key: str, *, is_number: bool) -> str:
