@@ -43,6 +43,17 @@ def test_every_metric_is_a_scalar_by_epoch_while_the_trial_runs(tmp_path):
     view.close(state)
 
 
+def test_labels_that_differ_in_an_odd_letter_have_scalars_of_their_own(tmp_path):
+    metrics = {"val_f1_of_<5": 0.1, "val_f1_of_>5": 0.2}
+    view, state = shown(tmp_path, started(), proposed(0), evaluated(0, 0.5, 0.3, metrics=metrics))
+
+    run = run_of(tmp_path, 0)
+
+    told = {name: [round(one.value, 3) for one in run.Scalars(name)] for name in run.Tags()["scalars"]}
+    assert {"val_f1_of__5": [0.1], "val_f1_of__5_1": [0.2]} == told
+    view.close(state)
+
+
 def test_the_time_of_a_scalar_is_the_evaluations(tmp_path):
     evaluation = evaluated(0, 0.5, 0.3, 90)
     view, state = shown(tmp_path, started(), proposed(0), evaluation)

@@ -15,6 +15,7 @@ from raysweep.entries import Entry, Evaluated, TrialEnded, TrialProposed
 from raysweep.jobs import Outcome
 from raysweep.space import Params, ParamValue
 from raysweep.state import SweepState
+from raysweep.views.told import names_for
 
 STEPS_PER_EPOCH = 1000
 """TensorBoard's steps are whole numbers, so they count thousandths of an epoch: 1500 is epoch 1.5."""
@@ -41,7 +42,8 @@ class TensorBoardView:
                 _, start, _ = hparams(flat(entry.params), {})
                 self._write(entry.trial, entry.at, [start])
             case Evaluated():
-                made = [scalar(name, value) for name, value in entry.metrics.items() if value is not None]
+                names = names_for(entry.metrics)
+                made = [scalar(names[name], value) for name, value in entry.metrics.items() if value is not None]
                 self._write(entry.trial, entry.at, made, step=round(entry.epoch * STEPS_PER_EPOCH))
             case TrialEnded():
                 self._write(entry.trial, entry.at, [_session_end(entry)])
