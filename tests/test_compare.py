@@ -77,6 +77,12 @@ def test_winners_of_the_same_rows_are_held_against_each_other_row_by_row(tmp_pat
     assert words in pair.words
 
 
+def test_of_winners_with_one_score_none_is_called_ahead(tmp_path):
+    found = compare([made(tmp_path, name, 0.8, seed=1) for name in ("one", "two")])
+
+    assert re.fullmatch(r"A and B are level: f1_weighted 0\.\d{3} on test\.", headline(found, pairs(found)))
+
+
 def test_rows_that_are_not_the_same_count_twice_and_that_is_said(tmp_path):
     same = [made(tmp_path, "one", 0.8, seed=1), made(tmp_path, "two", 0.8, seed=1)]
     other = made(tmp_path, "three", 0.8, seed=1, data_fingerprint="0" * 16)
@@ -216,7 +222,7 @@ def test_two_real_sweeps_compare_from_their_folders_alone(synthetic, tmp_path, c
 
     said = capsys.readouterr().out
     assert 0 == code
-    assert re.search(r"is ahead: f1_weighted \d\.\d+ on test; (chance may have done it|it beats the other)", said)
+    assert re.search(r"(A and B are level|is ahead): f1_weighted \d\.\d+ on test", said)  # both may choose the default
     assert "on the same" in said
 
 

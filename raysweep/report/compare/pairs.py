@@ -128,6 +128,9 @@ def headline(found: Comparison, judged: tuple[Pair, ...]) -> str:
     if not known:
         return "No trial has completed yet, so there is nothing to compare."
     value, best = min(known, key=lambda one: found.goal.loss(one[0]))
+    level = [one.letter for other, one in known if other == value]
+    if len(level) > 1:
+        return f"{' and '.join(level)} are level: {found.bare} {metric(found.bare, value)} on {split}."
     mine = [pair for pair in judged if best in (pair.first, pair.second)]
     return f"{best.title} is ahead: {found.bare} {metric(found.bare, value)} on {split}; {_surely(best, mine)}."
 
