@@ -131,6 +131,7 @@ def _scores(winner: Winner) -> Iterator[str]:
     rows = [
         [name, metric(name, test.get(name)), _span(name, winner.intervals), metric(name, validation.get(name))]
         for name in dict.fromkeys([winner.state.bare_metric, *test, *validation])
+        if test.get(name) is not None or validation.get(name) is not None
     ]
     yield from _table(["metric", "test", "95 % interval", "validation"], rows)
     told = [sentence for sentence, _ in sentences(winner.certainty)] if winner.certainty else []
