@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,7 +18,9 @@ from raysweep.config.load import parse
 from raysweep.errors import SweepFolderError
 from raysweep.ledger import Ledger
 from raysweep.predictions import Kept, Place
+from raysweep.report.findings import Findings
 from raysweep.report.from_run import read_run
+from raysweep.report.statistics import given_threshold
 from raysweep.report.write import write_report
 from raysweep.scoring import Prediction
 from raysweep.scoring.intervals import Interval
@@ -91,6 +94,17 @@ def test_a_winner_beats_ties_or_loses_and_everybody_is_told(scripted, share, ver
     assert "Trial 1 on the test split, 400 rows that ranked no trial: f1_weighted 0." in text
     assert (scripted / "plots" / "plot_confusion_matrix.svg").is_file()
     assert "The winner on the test split" in (scripted / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_headline_says_that_the_search_is_not_shown_to_have_found_more_than_the_default(scripted):
+    keep(scripted, Place("best", 1, "test"), 0.7, seed=1)
+    record, near = read_run(scripted), {"f1_weighted": Interval(0.0, -0.02, 0.03)}
+    certainty = results.load(scripted).certainty
+    rivals = (Comparison("default", 0, near), Comparison("finalist", 2, near))
+
+    made = Findings(replace(record, certainty=replace(certainty, comparisons=rivals)), given_threshold(None)).winner
+
+    assert made.endswith("But on the test rows it is not shown to be better than the default configuration.")
 
 
 def test_where_less_is_better_a_winner_below_zero_beats():

@@ -79,6 +79,24 @@ def test_a_param_of_many_values_is_drawn_in_few_strips_that_can_be_told_apart(tm
     assert {"n = 8", "n = 1", "27 others", "/a/long/p…/run/small"} <= set(re.findall(">([^<>]+)</", drawn))
 
 
+def test_advice_sends_nobody_below_nothing_and_says_one_thing_of_each_param():
+    dice = np.random.default_rng(4)
+    rate, depth = dice.uniform(0.0, 1.0, 60), dice.choice([1, 2, 3], 60)
+    noise, dropout = dice.choice([8, 16, 32], 60), dice.choice([0.0, 0.1], 60)
+    score = rate + 0.3 * depth
+    best = int(np.argmax(score))
+    noise[best], dropout[best] = 32, 0.0
+    made = record(score.tolist(), {"rate": rate, "depth": depth, "noise": noise, "dropout": dropout})
+
+    said = list(advice(made, importance(made), n_failed=0))
+
+    assert "The winner's depth (3) lies at the upper edge of 1 to 3: try more." in said
+    assert [] == [words for words in said if "dropout (0)" in words or "noise (32)" in words]
+    (fixed,) = [words for words in said if words.startswith("No effect of")]
+    assert "noise" in fixed
+    assert "depth" not in fixed
+
+
 def test_what_early_stopping_looked_at_is_drawn_too(tmp_path):
     made = record([0.1, 0.2], stopping_metric="val_log_loss")
     curve = {"trial": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "val_log_loss": [3.0, 2, 3, 1]}

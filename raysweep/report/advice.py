@@ -1,7 +1,7 @@
 """What to try next, in plain words: a few rules over the record, each of which says what it saw."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from shlex import quote
 
 import numpy as np
@@ -14,6 +14,8 @@ EDGE = 0.05
 MANY_FAILED = 0.2
 FEW_COMPLETED = 5
 TOP_SHARE = 0.2
+LITTLE = 0.02
+"""A param whose shuffling costs less of R² is not searched beyond its edge."""
 
 
 def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator[str]:
@@ -28,11 +30,14 @@ def advice(record: Record, importance: Importance, *, n_failed: int) -> Iterator
         return
     if n_failed > MANY_FAILED * n_ended:
         yield f"{n_failed} of {n_ended} trials failed or scored as such: see where they lie, and narrow the space."
+    edges: dict[str, str] = {}
     if record.is_completed.sum() < FEW_COMPLETED:
         yield "Very few trials completed; more of them, before anything else, would tell more."
     else:
-        yield from _edges(record)
-    yield from _matters(record, importance)
+        little = {one.param for one in importance.params if importance.is_reliable and one.mean < LITTLE}
+        edges = {name: words for name, words in _edges(record) if name not in little}
+    yield from edges.values()
+    yield from _matters(record, importance, edges)
     yield _seeds(record)
 
 
@@ -61,7 +66,8 @@ def _without_winner(record: Record, n_ended: int) -> Iterator[str]:
         yield "Nothing can be ranked: find out why no trial has a score before you start more of them."
 
 
-def _edges(record: Record) -> Iterator[str]:
+def _edges(record: Record) -> Iterator[tuple[str, str]]:
+    """Params whose best value lies at the end of what was tried, with what to try; not where nothing lies beyond."""
     best = record.best
     for param in record.params:
         values = record.numbers(param.column)[record.is_tried]
@@ -71,10 +77,11 @@ def _edges(record: Record) -> Iterator[str]:
         own = float(record.numbers(param.column)[best])
         low, high = _range(param, values)
         share = (_scale(own, param) - _scale(low, param)) / (_scale(high, param) - _scale(low, param))
-        if share <= EDGE or share >= 1 - EDGE:
+        is_floor = low == 0 or (low == 1 and bool((values == values.round()).all()))  # no share, no count is less
+        if share >= 1 - EDGE or (share <= EDGE and not is_floor):
             side, way = ("lower", "less") if share <= EDGE else ("upper", "more")
             span = f"{low:.3g} to {high:.3g}"
-            yield f"The winner's {param.name} ({own:.3g}) lies at the {side} edge of {span}: try {way}."
+            yield param.name, f"The winner's {param.name} ({own:.3g}) lies at the {side} edge of {span}: try {way}."
 
 
 def _range(param: Param, values: np.typing.NDArray[np.float64]) -> tuple[float, float]:
@@ -86,7 +93,7 @@ def _scale(value: float, param: Param) -> float:
     return float(np.log(value)) if param.is_log else value
 
 
-def _matters(record: Record, importance: Importance) -> Iterator[str]:
+def _matters(record: Record, importance: Importance, edges: Container[str]) -> Iterator[str]:
     if importance.r2 is None:
         return
     if not importance.is_reliable:
@@ -97,7 +104,7 @@ def _matters(record: Record, importance: Importance) -> Iterator[str]:
         )
         return
     first = importance.params[0].param
-    others = [one.param for one in importance.params[1:] if one.low <= 0]
+    others = [one.param for one in importance.params[1:] if one.low <= 0 and one.param not in edges]
     param = next(one for one in record.params if one.name == first)
     yield f"{first} matters most{_where(record, param)}: search there more finely."
     if others:

@@ -8,6 +8,7 @@ import numpy as np
 
 from raysweep.baseline import WORDS as BASELINES
 from raysweep.certainty import Verdict
+from raysweep.entries import DEFAULT
 from raysweep.frames import SPLIT_WORDS
 from raysweep.report.advice import advice
 from raysweep.report.answers import Answer, answers
@@ -73,11 +74,12 @@ class Findings:
 
     @property
     def _rebuke(self) -> str:
-        """Where it is no better than what needs no fine-tune, by the test rows; empty else."""
+        """Where it is no better than what needs no fine-tune or no search, by the test rows; empty else."""
         found = self.record.certainty
         if found is None:
             return ""
-        judged = {one.name: one.verdict(one.judged_by(found.metric)) for one in found.comparisons if one.trial is None}
+        rivals = [one for one in found.comparisons if one.trial is None or one.name == DEFAULT]
+        judged = {one.name: one.verdict(one.judged_by(found.metric)) for one in rivals}
         if lost := [name for name, verdict in judged.items() if verdict is Verdict.LOSES]:
             return f"But on the test rows it loses to {_listed(lost)}."
         if tied := [name for name, verdict in judged.items() if verdict is Verdict.TIE]:
@@ -200,8 +202,7 @@ def _bill(bill: Bill, elapsed_s: float, n_pruned: int) -> Iterator[str]:
 
 
 def _listed(names: list[str]) -> str:
-    """Baselines in words; the bag of words has two of them."""
-    words = [BASELINES.get(name, name) for name in names]
+    words = [{**BASELINES, DEFAULT: "the default configuration"}.get(name, name) for name in names]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
