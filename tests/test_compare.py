@@ -98,6 +98,12 @@ def test_rows_that_are_not_the_same_count_twice_and_that_is_said(tmp_path):
     assert -0.08 < unpaired.difference.low < -0.04 < 0.04 < unpaired.difference.high < 0.08
     assert "on 400 and 400 test rows that are not the same, so that luck counts twice" in unpaired.words
     assert "They do not have the same rows and splits" in found.notes[0]
+    assert "not on the same rows" not in headline(compare(same), (paired,))
+    worse = made(tmp_path, "five", 0.5, seed=1, data_fingerprint="0" * 16)
+    unlike = compare([same[0], worse])
+    assert headline(unlike, pairs(unlike)).endswith(
+        "by more than chance, but not on the same rows, which alone may make the difference."
+    )
 
 
 def test_the_interval_of_other_rows_is_as_wide_as_the_difference_of_two_means_says(tmp_path):

@@ -132,7 +132,8 @@ def headline(found: Comparison, judged: tuple[Pair, ...]) -> str:
     if len(level) > 1:
         return f"{' and '.join(level)} are level: {found.bare} {metric(found.bare, value)} on {split}."
     mine = [pair for pair in judged if best in (pair.first, pair.second)]
-    return f"{best.title} is ahead: {found.bare} {metric(found.bare, value)} on {split}; {_surely(best, mine)}."
+    where = "" if found.is_same_data else ", but not on the same rows, which alone may make the difference"
+    return f"{best.title} is ahead: {found.bare} {metric(found.bare, value)} on {split}; {_surely(best, mine)}{where}."
 
 
 def _surely(best: Contender, mine: list[Pair]) -> str:
