@@ -34,6 +34,8 @@ class Past:
     """As the sweep began, but for what this session was told otherwise."""
     n_trials: int
     """How many the sweep may make from now on."""
+    has_new_baselines: bool
+    """Whether this session asks for baselines that the sweep began without."""
 
     @property
     def is_finished(self) -> bool:
@@ -57,7 +59,8 @@ class Past:
         final, ended = self.config.final, self.state.ended
         was_interrupted = ended is not None and ended.signal is not None  # else the baseline could not be had
         asks_again = final.baseline and any(one.is_open for one in untuned.find(self.folder).values())
-        lacks = self.state.lacks_finals(final.top if final.test else 0, baseline=final.baseline and was_interrupted)
+        is_baseline_due = self.has_new_baselines or (final.baseline and was_interrupted)
+        lacks = self.state.lacks_finals(final.top if final.test else 0, baseline=is_baseline_due)
         return lacks or asks_again
 
     @property
@@ -133,7 +136,9 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
     if state.started is None:
         raise SweepFolderError(f"{folder}: nothing was begun in it; start the sweep anew")
     refuse_moved(folder, state.started)
-    config = _changed(read_settings(folder, state.started), folder, overrides)
+    began = read_settings(folder, state.started)
+    config = _changed(began, folder, overrides)
+    has_new_baselines = config.final.baseline and not began.final.baseline
     n_trials = config.trials if any(one.startswith("trials=") for one in overrides) else state.n_trials
     n_made = len(state.searched)
     if n_trials < n_made:
@@ -141,7 +146,7 @@ def read_past(folder: Path, overrides: Sequence[str] = ()) -> Past:
     config = config.model_copy(update={"trials": state.started.trials})  # the proposer begins as it began
     if state.max_usd is not None and not any(one.startswith("budget") for one in overrides):
         config = config.model_copy(update={"budget": BudgetSection(max_usd=state.max_usd)})  # as it was said last
-    return Past(folder, entries, state.started, state, config, n_trials)
+    return Past(folder, entries, state.started, state, config, n_trials, has_new_baselines)
 
 
 def read_settings(folder: Path, started: SweepStarted) -> SweepConfig:

@@ -142,6 +142,19 @@ def test_finals_are_scored_once(settings, tmp_path):
     assert len(names) == len(set(names))
 
 
+def test_baselines_that_are_asked_for_afterwards_are_made(settings, tmp_path):
+    folder = begin(settings | {"final": {"baseline": False}}, tmp_path)
+    before = [final.name for final in results.load(folder).finals]
+
+    go_on(folder, "final.baseline=true")
+    after = results.load(folder).finals
+    go_on(folder, "final.baseline=true")
+
+    assert "majority" not in before
+    assert {("majority", "val"), ("majority", "test")} <= {(final.name, final.split) for final in after}
+    assert after == results.load(folder).finals
+
+
 def test_a_host_that_fails_twice_in_three_is_tried_again(settings, tmp_path):
     settings["trainer"] = {"kind": "synthetic", "faults": {1: "host:1", 2: "host"}}
 
