@@ -72,6 +72,13 @@ class Ruling:
         return self.order[0]
 
     @property
+    def unrepeated(self) -> Configuration | None:
+        """The one with the best single score where it stands behind others for want of a second seed alone."""
+        first = next(one for one in self.order if one.trial == self.first)
+        is_so = first.trial != self.winner.trial and not first.replicas and not first.n_failed
+        return first if is_so else None
+
+    @property
     def ties(self) -> tuple[int, ...]:
         """The trials that may be as good: by their seeds, or the runner-up by the test rows."""
         by_test = (self.order[1].trial,) if self.to_runner_up is Verdict.TIE else ()

@@ -26,6 +26,7 @@ from raysweep.scoring import Prediction
 from raysweep.scoring.intervals import Interval
 from raysweep.sweep import Options, run_sweep
 from raysweep.task import Task, TaskKind
+from raysweep.views.certainty import sentences
 from raysweep.views.summary import summary
 from raysweep.views.view import Setting
 
@@ -105,6 +106,16 @@ def test_the_headline_says_that_the_search_is_not_shown_to_have_found_more_than_
     made = Findings(replace(record, certainty=replace(certainty, comparisons=rivals)), given_threshold(None)).winner
 
     assert made.endswith("But on the test rows it is not shown to be better than the default configuration.")
+
+
+def test_where_the_objective_has_no_interval_it_is_said_what_is_judged_by(scripted):
+    keep(scripted, Place("best", 1, "test"), 0.7, seed=1)
+    found = results.load(scripted).certainty
+
+    first, _ = next(iter(sentences(found, "length_off")))
+
+    assert "By length_off, the objective, chance cannot be judged: what follows goes by f1_weighted." == first
+    assert "cannot be judged" not in told(scripted)
 
 
 def test_where_less_is_better_a_winner_below_zero_beats():

@@ -16,6 +16,7 @@ from raysweep.config.load import parse
 from raysweep.earlier import read_earlier
 from raysweep.entries import TrialEnded, TrialProposed
 from raysweep.errors import ConfigError, Fault, JobFailed
+from raysweep.export.card import Winner, card
 from raysweep.hosting import attempts
 from raysweep.jobs import Outcome
 from raysweep.planning import plan
@@ -266,6 +267,19 @@ def test_other_tools_take_no_replica_for_a_trial_of_the_search_nor_its_score_for
     assert found.finals[-1].name == "replica"
     assert found.state.ranked[0].number == study.best_trial.number == table.trials["trial"].iloc[table.best]
     assert 6 == len(study.trials) == len(table.trials)
+
+
+def test_card_and_comparison_say_by_which_mean_over_seeds_the_winner_was_chosen(repeated, tmp_path, capsys):
+    found = run(repeated, tmp_path / "run")
+    run(repeated | {"seed": 5}, tmp_path / "other")
+
+    assert 0 == main(["compare", str(tmp_path / "run"), str(tmp_path / "other"), "--out", str(tmp_path / "out")])
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"A's winner was chosen by its mean over 3 seeds, {found.ruling.winner.mean:.3f}" in said
+    text = card(Winner("mine", found.state, found.best, found.certainty, None, None, None))
+    assert f"chosen by its mean validation score over 3 seeds, {found.ruling.winner.mean:.3f}" in text
+    assert f"Over 3 seeds, trial {found.best.number} has val_f1_weighted" in text
 
 
 def test_a_replica_that_waits_is_stopped_by_hand_and_not_made_again(repeated, tmp_path):

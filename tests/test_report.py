@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
+from inline_runner import InlineRunner
 from matplotlib.figure import Figure
 from report_toys import record, seed_scores, sweep, write_ledger
 from scripted_sweep import ended, evaluated, finals, proposed, started
 from scripted_sweep import sweep as small_sweep
 
 from raysweep.cli import main
+from raysweep.config.load import parse
 from raysweep.entries import Evaluated
 from raysweep.jobs import Outcome
 from raysweep.ledger import Ledger
@@ -29,6 +31,7 @@ from raysweep.report.statistics import Threshold, choose_threshold, given_thresh
 from raysweep.report.table import columns
 from raysweep.report.write import write_report
 from raysweep.scoring import UNREAD, Answers
+from raysweep.sweep import Options, run_sweep
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -95,6 +98,16 @@ def test_advice_sends_nobody_below_nothing_and_says_one_thing_of_each_param():
     (fixed,) = [words for words in said if words.startswith("No effect of")]
     assert "noise" in fixed
     assert "depth" not in fixed
+
+
+def test_a_choice_that_was_never_drawn_is_in_the_space_all_the_same(tmp_path, synthetic):
+    synthetic |= {"search": {"kind": "grid"}, "trials": 2, "early_stopping": {"kind": "none"}}
+    synthetic["space"] = {"learning_rate": 1e-3, "rank": {"kind": "choice", "values": [8, 16, 32, 4]}, "n_epochs": 1}
+    run_sweep(parse(synthetic, "test"), Options(folder=tmp_path / "run", runner=InlineRunner()))
+
+    (rank,) = read_run(tmp_path / "run").params
+
+    assert ("rank", 4.0, 32.0) == (rank.name, rank.low, rank.high)
 
 
 def test_what_early_stopping_looked_at_is_drawn_too(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raysweep.certainty import Certainty, Comparison, Verdict
 from raysweep.goal import Goal
 from raysweep.scoring.intervals import Interval
-from raysweep.views.winner import sentences
+from raysweep.views.winner import open_words, sentences
 from raysweep.winner import Configuration, order, rule, seed_margin
 
 F1 = Goal("val_f1_weighted", "max")
@@ -44,6 +44,22 @@ def test_who_has_no_replica_or_a_failed_one_stands_behind_those_that_held():
     assert [3, 1, 2] == [one.trial for one in order([ahead, broken, held], F1)]
     assert [1, 2] == [one.trial for one in order([ahead, broken], F1)]
     assert [1, 4] == [one.trial for one in order([ahead, Configuration(4, 0.4)], F1)]
+
+
+def test_a_better_single_score_that_was_not_repeated_yet_is_named_and_nothing_is_claimed_over_it():
+    repeated, later = Configuration(0, 0.37, (0.36,)), Configuration(6, 0.45)
+
+    ruling = rule([later, repeated], F1, default=0)
+    settled = rule([repeated, Configuration(6, 0.3)], F1, default=0)
+
+    said = " ".join(words for words, _ in sentences(ruling, "val_f1_weighted"))
+    assert (0, 6) == (ruling.winner.trial, ruling.unrepeated.trial)
+    assert "no second seed of it has a score yet" in said
+    assert "found nothing better" not in said
+    assert "Trial 6 scored 0.450 with a single seed, and was not repeated yet." in open_words(ruling, "val_f1_weighted")
+    assert None is settled.unrepeated
+    assert "" == open_words(settled, "val_f1_weighted")
+    assert "found nothing better" in " ".join(words for words, _ in sentences(settled, "val_f1_weighted"))
 
 
 @pytest.mark.parametrize(("lead", "is_tie"), [(0.005, True), (0.2, False)])

@@ -14,6 +14,7 @@ from raysweep.jobs import Outcome
 from raysweep.scoring.intervals import Interval
 from raysweep.state import SweepState, TrialState
 from raysweep.views.certainty import between, gap_sentence, sentences
+from raysweep.views.winner import sentences as by_seeds
 from raysweep.views.words import metric, param
 
 TYPES: Mapping[str, str] = {"f1_weighted": "f1", "f1_macro": "f1", "auroc": "roc_auc"}
@@ -134,7 +135,10 @@ def _scores(winner: Winner) -> Iterator[str]:
         if test.get(name) is not None or validation.get(name) is not None
     ]
     yield from _table(["metric", "test", "95 % interval", "validation"], rows)
-    told = [sentence for sentence, _ in sentences(winner.certainty)] if winner.certainty else []
+    state, sure = winner.state, winner.certainty
+    told = [sentence for sentence, _ in sentences(sure, state.bare_metric)] if sure else []
+    ruling = state.ruling(sure)
+    told += [sentence for sentence, _ in by_seeds(ruling, state.goal.metric)] if ruling else []
     told += [gap_sentence(winner.gap)] if winner.gap else []
     yield from ("", *(f"- {sentence}" for sentence in told))
 
@@ -180,7 +184,7 @@ def _limits(winner: Winner) -> Iterator[str]:
     else:
         yield "It knows the labels that it was trained on and no others, whatever a text is about."
     completed = sum(one.outcome is Outcome.COMPLETED for one in winner.state.searched.values())
-    yield f"It was chosen by its validation score among {completed} completed trials, so that score flatters it."
+    yield f"It was chosen by {_chosen_by(winner)} among {completed} completed trials, so that score flatters it."
     if not winner.test_metrics:
         yield "It was not scored on a test split: how much the validation score flatters it is not known."
     n_tested = len(winner.state.tested)
@@ -196,3 +200,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield "|" + "---|" * len(head)
     yield from (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+
+
+def _chosen_by(winner: Winner) -> str:
+    ruling = winner.state.ruling(winner.certainty)
+    if ruling is None or not ruling.winner.replicas:
+        return "its validation score"
+    n_seeds, mean = ruling.winner.n_seeds, metric(winner.state.goal.metric, ruling.winner.mean)
+    return f"its mean validation score over {n_seeds} seeds, {mean}, of which this folder has one,"

@@ -47,6 +47,8 @@ def _seeds(record: Record) -> str:
     n_replicas = len(record.ruling.winner.replicas)
     top = max(3, sum(one.replicas != () for one in record.ruling.order))
     again = f"raysweep resume {quote(record.sweep.folder)} final.top={top} final.replicas={n_replicas + 2}"
+    if record.ruling.unrepeated:
+        return f"Repeat trial {record.ruling.unrepeated.trial} before you believe the winner: {again}"
     if not n_replicas or not record.ruling.compared:
         return f"Repeat the best few with other seeds before you believe their order: {again}"
     if record.ruling.ties:

@@ -17,7 +17,7 @@ from raysweep.report.record import Bill, FinalScore, Record, texts_of
 from raysweep.report.statistics import Statistics, Threshold, tables
 from raysweep.views import winner
 from raysweep.views.certainty import gap_sentence, luck_sentence, sentences
-from raysweep.views.winner import tie_words
+from raysweep.views.winner import open_words, tie_words
 from raysweep.views.words import about, metric, money, tokens
 
 
@@ -70,6 +70,7 @@ class Findings:
             won = record.ruling.winner
             score = f"{metric(record.goal.metric, won.mean)}, the mean over {won.n_seeds} seeds"
         sentence = f"Trial {number} is the best{so_far}: {record.goal.metric} {score}{tie_words(record.ruling)}."
+        sentence += open_words(record.ruling, record.goal.metric)
         return f"{sentence} {self._rebuke}" if self._rebuke else sentence
 
     @property
@@ -126,7 +127,7 @@ class Findings:
 def _sure(record: Record) -> Iterator[str]:
     yield from record.leaks
     if record.certainty:
-        yield from (sentence for sentence, _ in sentences(record.certainty))
+        yield from (sentence for sentence, _ in sentences(record.certainty, record.goal.bare))
     if record.ruling:
         yield from (sentence for sentence, _ in winner.sentences(record.ruling, record.goal.metric))
     if record.luck:

@@ -107,7 +107,9 @@ def _param(name: str, values: list[object], dimensions: Mapping[str, Dimension])
             return Param(name, kind, is_log, float(dimension.low), float(dimension.high))
         case Choice() if kind == "number":
             numbers = [float(value) for value in values if isinstance(value, int | float)]
-            return Param(name, kind, is_log=min(numbers) > 0 and max(numbers) >= CHOICE_RATIO * min(numbers))
+            is_log = min(numbers) > 0 and max(numbers) >= CHOICE_RATIO * min(numbers)
+            known = [float(value) for value in (*dimension.values, *numbers) if isinstance(value, int | float)]
+            return Param(name, kind, is_log, min(known), max(known))
         case None:
             return param_of(name, values)
         case _:

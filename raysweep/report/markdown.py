@@ -51,7 +51,7 @@ def _lines(findings: Findings, pictures: Sequence[Picture]) -> Iterator[str]:
         yield from ("", f"## {TITLE}", "", *table(head, rows), "", NOTE)
     yield from ("", f"## {record.goal.metric} in numbers", "")
     yield from table(["", *findings.statistics[0].cells], [_row(one.of, one.cells) for one in findings.statistics])
-    yield from ("", f"Failed trials: {threshold_words(findings)}.")
+    yield from ("", f"Scores that count as failed: {threshold_words(findings)}.")
     yield from _importance(findings)
     yield from _regression(findings)
     yield from _top(findings)

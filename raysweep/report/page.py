@@ -148,7 +148,7 @@ def _statistics(findings: Findings) -> Iterator[str]:
     yield f"<h2>{escape(findings.record.goal.metric)} in numbers</h2>"
     rows = [[one.of, *(number_cell(name, value) for name, value in one.cells.items())] for one in findings.statistics]
     yield plain_table(["", *findings.statistics[0].cells], rows)
-    yield f'<p class="quiet">Failed trials: {escape(threshold_words(findings))}.</p>'
+    yield f'<p class="quiet">Scores that count as failed: {escape(threshold_words(findings))}.</p>'
 
 
 def plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

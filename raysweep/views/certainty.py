@@ -12,9 +12,14 @@ from raysweep.scoring.intervals import Interval
 from raysweep.views.words import metric
 
 
-def sentences(found: Certainty) -> Iterator[tuple[str, Verdict | None]]:
-    """The winner's own score first, without a verdict, then one for each rival that it can be held against."""
+def sentences(found: Certainty, objective: str) -> Iterator[tuple[str, Verdict | None]]:
+    """The winner's own score first, without a verdict, then one for each rival that it can be held against.
+
+    `objective`: without a split; where it has no interval, it is said what is judged by instead.
+    """
     name = found.metric
+    if name != objective:
+        yield f"By {objective}, the objective, chance cannot be judged: what follows goes by {name}.", Verdict.TIE
     interval = found.intervals[name]
     where = f"Trial {found.trial} on the test split, {found.n_rows} rows that ranked no trial"
     yield f"{where}: {name} {metric(name, interval.value)} ({between(interval, name)}).", None

@@ -103,7 +103,7 @@ def _certainty(state: SweepState, best: TrialState, setting: Setting) -> tuple[C
 
 
 def _sure(state: SweepState, found: Certainty | None, setting: Setting) -> Iterator[RenderableType]:
-    for sentence, verdict in sentences(found) if found else ():
+    for sentence, verdict in sentences(found, state.bare_metric) if found else ():
         yield Text(sentence, style="yellow" if verdict in (Verdict.TIE, Verdict.LOSES) else "")
     for leak in leaking.find(setting.folder):
         yield Text(leak.sentence, style="" if leak.is_left_out else "yellow")

@@ -27,7 +27,7 @@ def sentences(ruling: Ruling, name: str) -> Iterator[tuple[str, bool]]:
         yield f"Its lead over {others} is more than other seeds would give (95 %).", False
     if winner.n_failed and not winner.replicas:
         yield f"Every configuration that was repeated failed with another seed; trial {winner.trial} too.", True
-    if ruling.is_default:
+    if ruling.is_default and ruling.unrepeated is None:
         yield "It is the default configuration: the search has found nothing better.", True
 
 
@@ -36,6 +36,14 @@ def tie_words(ruling: Ruling | None) -> str:
     if ruling is None or not ruling.ties:
         return ""
     return f"; a tie with trial {' and trial '.join(map(str, ruling.ties))}"
+
+
+def open_words(ruling: Ruling | None, name: str) -> str:
+    """What may still unseat the winner, as a sentence behind its name; empty for nothing."""
+    one = ruling.unrepeated if ruling else None
+    if one is None:
+        return ""
+    return f" Trial {one.trial} scored {metric(name, one.chosen)} with a single seed, and was not repeated yet."
 
 
 def rows(ruling: Ruling | None) -> list[list[str]]:
@@ -68,7 +76,7 @@ def _unseated(first: Configuration, name: str) -> str:
     if first.n_failed:
         return f"{had}, but failed with another seed"
     if not first.replicas:
-        return f"{had}, but none of its replicas has a score"
+        return f"{had}, but no second seed of it has a score yet: it stands behind those that have one"
     return f"{had}, but other seeds have unseated it: {_mean(first)}"
 
 

@@ -17,6 +17,7 @@ from raysweep.report.from_run import record_of
 from raysweep.report.record import Record
 from raysweep.results import Results
 from raysweep.scoring import doc_of
+from raysweep.views.words import metric
 
 MOST = len(string.ascii_uppercase)
 
@@ -173,6 +174,12 @@ def _notes(contenders: Sequence[Contender], goal: Goal) -> list[str]:
         )
     others = [one for one in contenders if one.record.goal != goal]
     notes += [f"{one.letter}'s winner was chosen by {one.record.goal.metric}, not by {goal.metric}." for one in others]
+    notes += [
+        f"{one.letter}'s winner was chosen by its mean over {ruling.winner.n_seeds} seeds, "
+        f"{metric(one.record.goal.metric, ruling.winner.mean)}; what stands here is of the search's seed."
+        for one in contenders
+        if (ruling := one.record.ruling) and ruling.winner.replicas
+    ]
     notes += [f"{one.letter} is still running." for one in contenders if one.record.is_running]
     notes += [f"{one.letter}: {one.record.notice}" for one in contenders if one.record.notice]
     notes += [
