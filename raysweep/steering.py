@@ -19,7 +19,7 @@ from raysweep.rehearsing import looked_at
 from raysweep.session import BY_HAND
 from raysweep.settlement import Settlement
 from raysweep.state import SweepState
-from raysweep.tuning.signals import signals
+from raysweep.tuning.signals import held_back
 from raysweep.views.tensorboard import TensorBoardView
 from raysweep.views.view import FanOut
 
@@ -100,7 +100,7 @@ def _alone(folder: Path) -> Iterator[Recorder]:
         if state.at and not state.ended:  # since then nobody has driven it, and that time does not count
             recorder.record(SweepEnded(state.at, DRIVER_DIED))
         yield recorder
-        with signals(lambda name: None):  # half of the tables would help nobody
+        with held_back():
             views.close(recorder.state)
             results.write(results.Results(folder, recorder.state))
 

@@ -26,7 +26,7 @@ from raysweep.results import Results
 from raysweep.session import Session
 from raysweep.state import SweepState
 from raysweep.tuning.runner import Cluster, Resources, Runner
-from raysweep.tuning.signals import signals
+from raysweep.tuning.signals import held_back
 from raysweep.views.plugin import make_recorders
 from raysweep.views.tensorboard import TensorBoardView
 from raysweep.views.view import FanOut, Setting, View
@@ -98,7 +98,7 @@ def resume_sweep(run: str | Path, overrides: Sequence[str] = (), options: Option
     if past.is_finished:
         found = Results(folder, past.state)
         if not results.are_written(folder):  # its driver died after the last entry
-            with signals(lambda name: None):
+            with held_back():
                 results.write(found)
         FanOut(make_recorders(past.config.recorders, folder)).close(past.state)  # a tracker may lack the end
         return found
@@ -158,7 +158,7 @@ def _drive_ready(begun: _Begun, options: Options, open_: Callable[[], Ledger]) -
                 ).carry_out()
             finally:
                 try:
-                    with signals(lambda name: None):  # all has ended but the tables: half of them would help nobody
+                    with held_back():  # all has ended but the tables
                         results.write(Results(begun.folder, recorder.state))
                 finally:
                     views.close(recorder.state)

@@ -36,7 +36,7 @@ class Asked:
     def sentence(self) -> str:
         """For findings."""
         if self.reason:
-            return f"The base model was not asked {self.how}: {self.reason}."
+            return _not_asked(self.how, self.reason)
         rows = f"{self.n_shots} training {'row' if self.n_shots == 1 else 'rows'}"
         told = f", told {rows}{' of each label' if self.has_labels else ''} before every row"
         return f"The base model {self.how} is {self.model} without a fine-tune{told if self.n_shots else ''}."
@@ -51,8 +51,12 @@ def sentences(asked: Mapping[str, Asked]) -> tuple[str, ...]:
     """For findings, one a way of asking; a reason that all share is told once."""
     ways, reasons = tuple(asked.values()), {one.reason for one in asked.values()}
     if len(ways) > 1 and len(reasons) == 1 and "" not in reasons:
-        return (f"The base model was not asked {' or '.join(one.how for one in ways)}: {ways[0].reason}.",)
+        return (_not_asked(" or ".join(one.how for one in ways), ways[0].reason),)
     return tuple(one.sentence for one in ways)
+
+
+def _not_asked(how: str, reason: str) -> str:
+    return f"The base model was not asked {how}: {reason}."
 
 
 def chosen_shots(rows: Sequence[Example], task: Task, n: int, *, seed: int) -> tuple[Example, ...]:

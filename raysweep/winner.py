@@ -72,9 +72,14 @@ class Ruling:
         return self.order[0]
 
     @property
+    def foremost(self) -> Configuration:
+        """The configuration with the best single score."""
+        return next(one for one in self.order if one.trial == self.first)
+
+    @property
     def unrepeated(self) -> Configuration | None:
         """The one with the best single score where it stands behind others for want of a second seed alone."""
-        first = next(one for one in self.order if one.trial == self.first)
+        first = self.foremost
         is_so = first.trial != self.winner.trial and not first.replicas and not first.n_failed
         return first if is_so else None
 

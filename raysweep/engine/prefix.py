@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file
 from torch import nn
 
+from raysweep.engine.answer import are_alike
 from raysweep.engine.batches import Collator, by_length
 from raysweep.engine.model import Skipped
 from raysweep.engine.state import write_tensors
@@ -97,7 +98,7 @@ class Prefix:
             finally:
                 for number, layer in enumerate(bottom):
                     backbone.layers[number] = layer
-        if not torch.allclose(straight, resumed, rtol=1e-2, atol=1e-3):
+        if not are_alike(straight, resumed):
             raise _unsuitable(backbone.model)
 
     def _dtype(self) -> torch.dtype:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import DynamicCache
 
-from raysweep.engine.answer import Answerer
+from raysweep.engine.answer import Answerer, are_alike
 from raysweep.engine.batches import Batch, Collator
 from raysweep.engine.model import Backbone
 from raysweep.engine.tokens import Rows
@@ -59,7 +59,7 @@ def agree(straight: Answerer, rows: Rows, going_on: Answerer, rest: Rows) -> boo
     first = torch.tensor([0])
     with torch.no_grad():
         long, short = straight.scores(Collator(rows).batch(first)), going_on.scores(Collator(rest).batch(first))
-    return torch.allclose(long, short, rtol=1e-2, atol=1e-3)
+    return are_alike(long, short)
 
 
 def _n_shared(rows: Rows) -> int:

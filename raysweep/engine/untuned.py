@@ -104,6 +104,8 @@ def _labelling(backbone: Backbone, task: Task, rows: Rows) -> tuple[Answerer, Ro
     """What answers by labels, and the rows as it wants them: what all begin with is read once, where the model can."""
     straight = Answerer(backbone, task, Loss.CROSS_ENTROPY, rows.words)
     primed_backbone, rest = primed(backbone, rows)
+    if rest is rows:
+        return straight, rows
     going_on = Answerer(primed_backbone, task, Loss.CROSS_ENTROPY, rows.words)
     return (going_on, rest) if agree(straight, rows, going_on, rest) else (straight, rows)
 

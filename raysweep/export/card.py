@@ -16,6 +16,7 @@ from raysweep.state import SweepState, TrialState
 from raysweep.views.certainty import between, gap_sentence, sentences
 from raysweep.views.winner import sentences as by_seeds
 from raysweep.views.words import metric, param
+from raysweep.winner import Ruling
 
 TYPES: Mapping[str, str] = {"f1_weighted": "f1", "f1_macro": "f1", "auroc": "roc_auc"}
 """What hubs call a metric, where that is not our name."""
@@ -50,6 +51,11 @@ class Winner:
     def intervals(self) -> Mapping[str, Interval]:
         """Of those test metrics that have one."""
         return self.certainty.intervals if self.certainty else {}
+
+    @property
+    def ruling(self) -> Ruling | None:
+        """How its seeds stand."""
+        return self.state.ruling(self.certainty)
 
     @property
     def writes(self) -> bool:
@@ -137,8 +143,7 @@ def _scores(winner: Winner) -> Iterator[str]:
     yield from _table(["metric", "test", "95 % interval", "validation"], rows)
     state, sure = winner.state, winner.certainty
     told = [sentence for sentence, _ in sentences(sure, state.bare_metric)] if sure else []
-    ruling = state.ruling(sure)
-    told += [sentence for sentence, _ in by_seeds(ruling, state.goal.metric)] if ruling else []
+    told += [sentence for sentence, _ in by_seeds(winner.ruling, state.goal.metric)] if winner.ruling else []
     told += [gap_sentence(winner.gap)] if winner.gap else []
     yield from ("", *(f"- {sentence}" for sentence in told))
 
@@ -203,7 +208,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _chosen_by(winner: Winner) -> str:
-    ruling = winner.state.ruling(winner.certainty)
+    ruling = winner.ruling
     if ruling is None or not ruling.winner.replicas:
         return "its validation score"
     n_seeds, mean = ruling.winner.n_seeds, metric(winner.state.goal.metric, ruling.winner.mean)

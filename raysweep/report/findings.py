@@ -20,6 +20,9 @@ from raysweep.views.certainty import gap_sentence, luck_sentence, sentences
 from raysweep.views.winner import open_words, tie_words
 from raysweep.views.words import about, metric, money, tokens
 
+RIVALS = {**BASELINES, DEFAULT: "the default configuration"}
+"""Whom a search has to beat, in words."""
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -203,7 +206,7 @@ def _bill(bill: Bill, elapsed_s: float, n_pruned: int) -> Iterator[str]:
 
 
 def _listed(names: list[str]) -> str:
-    words = [{**BASELINES, DEFAULT: "the default configuration"}.get(name, name) for name in names]
+    words = [RIVALS.get(name, name) for name in names]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

@@ -1,13 +1,14 @@
 """Every picture of a report by its name: Optuna's where it is the same picture."""
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysweep.report import paint, plots_answers, plots_curves, plots_params, plots_scores
 from raysweep.report.findings import Findings
 from raysweep.report.record import Record
+from raysweep.views.words import distinct
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +60,7 @@ def _drawn(findings: Findings) -> Iterator[_Drawn]:
     yield "plot_best_by_usd", "Best so far, by money", f"{history}.", plots_scores.by_money(record), False
     pruned = "Completed and pruned trials; a pruned one's score is that at its rung."
     caption = pruned if "pruned" in record.outcomes else "Completed trials."
-    files = _files([param.name for param in record.params])
+    files = distinct((param.name for param in record.params), _file, str.casefold)  # capitals may not count
     for param in record.params:
         yield f"plot_slice_{files[param.name]}", param.name, caption, plots_params.slice_(record, param), False
     yield from _together(findings)
@@ -117,15 +118,6 @@ def threshold_words(findings: Findings) -> str:
         return f"none, {threshold.reason}"
     side = "below" if findings.record.goal.mode == "max" else "above"
     return f"{side} {threshold.value:.4g}, {threshold.reason}"
-
-
-def _files(names: Sequence[str]) -> dict[str, str]:
-    """A part of a file's name for each, no two alike where capitals do not count."""
-    found: dict[str, str] = {}
-    for place, name in enumerate(names):
-        taken = {one.casefold() for one in found.values()}
-        found[name] = _file(name) if _file(name).casefold() not in taken else f"{_file(name)}_{place}"
-    return found
 
 
 def _file(name: str) -> str:

@@ -61,7 +61,7 @@ class Importance:
 
 def importance(record: Record) -> Importance:
     """Permutation importance on trials held out, in replicates, and the out-of-bag R² of a forest on all of them."""
-    tried = record.is_tried & ~is_far(np.where(record.is_tried, record.scores, np.nan), record.goal)
+    tried = record.is_tried & ~is_far(record.tried_scores, record.goal)
     scores, n = record.scores[tried], int(tried.sum())
     if not record.params:
         return Importance((), None, n, "no hyperparameter varied")

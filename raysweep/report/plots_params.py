@@ -36,7 +36,7 @@ def slice_(record: Record, param: Param) -> "Figure | None":
         _cloud(axes, record, param)
     else:
         _strips(axes, record, param)
-    leave_out_far(axes, np.where(tried, record.scores, np.nan), record.goal)
+    leave_out_far(axes, record.tried_scores, record.goal)
     name_axes(axes, param.name + (" (log scale)" if param.is_log else ""), record.goal.metric)
     legend_above(axes)
     return drawn
@@ -210,7 +210,7 @@ def _scaled(axes: "Axes", record: Record, param: Param, place: int) -> Floats:
 
 def _score_axis(axes: "Axes", record: Record, place: int) -> Floats:
     """Those that are far from all others are drawn where the poorest of these is."""
-    scores = np.where(record.is_tried, record.scores, np.nan)
+    scores = record.tried_scores
     far = is_far(scores, record.goal)
     worst = scores[np.nanargmax(np.where(far, np.nan, scores * record.goal.loss(1.0)))]
     shown = np.where(far, worst, scores)

@@ -121,7 +121,7 @@ def _best_so_far(record: Record, x: Floats, label: str) -> "Figure | None":
     )
     mark_best(axes, float(x[record.best]), float(scores[record.best]), "winner")
     few_ticks(axes, x=5)
-    leave_out_far(axes, np.where(record.is_tried, scores, np.nan), record.goal)
+    leave_out_far(axes, record.tried_scores, record.goal)
     name_axes(axes, label, record.goal.metric)
     legend_above(axes)
     return drawn

@@ -156,6 +156,11 @@ class Record:
         return np.array([outcome in TRIED for outcome in self.outcomes], dtype=bool) & np.isfinite(self.scores)
 
     @property
+    def tried_scores(self) -> Floats:
+        """The objective of every trial that was completed or pruned; NaN for the others."""
+        return np.where(self.is_tried, self.scores, np.nan)
+
+    @property
     def is_completed(self) -> npt.NDArray[np.bool_]:
         """Which trials were completed, with a score."""
         return np.array([outcome == "completed" for outcome in self.outcomes], dtype=bool) & np.isfinite(self.scores)

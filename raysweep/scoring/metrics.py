@@ -107,13 +107,11 @@ def metrics_of(task: Task) -> tuple[str, ...]:
     return shipped_metrics(task) + tuple(one.name for one in task.metrics)
 
 
-def answers_of(
-    task: Task, labels: Sequence[str] | Sequence[int], predictions: Sequence[Prediction], words: Sequence[str] = ()
-) -> Answers | Texts:
+def answers_of(task: Task, labels: Sequence[str] | Sequence[int], predictions: Sequence[Prediction]) -> Answers | Texts:
     """The predictions as arrays, of labels or of free texts; raises as `read` and `read_texts` do."""
     if task.writing is not None:
         return read_texts([str(label) for label in labels], predictions)
-    return read(task, labels, predictions, words)
+    return read(task, labels, predictions)
 
 
 def score(

@@ -74,16 +74,17 @@ def are_of_same_rows(models: Sequence[Answers | Texts]) -> bool:
 
 def values_of(task: Task, models: Sequence[Answers | Texts], metric: str) -> Floats:
     """(model,): one metric that ships, by its name without a split; NaN where these answers do not make it."""
-    return np.array([_value(task, one, metric) for one in models])
+    counted = counted_metrics(task).get(metric)
+    return np.array([_value(one, metric, counted) for one in models])
 
 
-def _value(task: Task, model: Answers | Texts, metric: str) -> float:
+def _value(model: Answers | Texts, metric: str, counted: Counted | None) -> float:
     once = np.ones((1, model.n))
     if isinstance(model, Texts):
         return float(OF_TEXTS[metric](model, once)[0]) if metric in OF_TEXTS else float("nan")
-    counted, weighed = counted_metrics(task).get(metric), weighed_metrics(model).get(metric)
     if counted:
         return float(counted(tally(model), model.values))
+    weighed = weighed_metrics(model).get(metric)
     return float(weighed(model, once)[0]) if weighed else float("nan")
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 
 KEPT = 100
 """Warnings; older ones are forgotten."""
@@ -13,14 +14,17 @@ class Heard(logging.Handler):
     def __init__(self, package: str = "raysweep") -> None:
         super().__init__(logging.WARNING)
         self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT)
-        self._n = 0
         logging.getLogger(package).addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one."""
-        self._n += 1
-        self._kept.append((self._n, record.getMessage()))
+        self._kept.append((_number(self._kept) + 1, record.getMessage()))
 
     def after(self, number: int) -> tuple[int, tuple[str, ...]]:
         """How many there have been, and those after the first `number`, as far as they are kept."""
-        return self._n, tuple(words for place, words in list(self._kept) if place > number)
+        kept = list(self._kept)
+        return _number(kept), tuple(words for place, words in kept if place > number)
+
+
+def _number(kept: Sequence[tuple[int, str]]) -> int:
+    return kept[-1][0] if kept else 0

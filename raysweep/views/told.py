@@ -3,13 +3,13 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
 
 from raysweep.entries import DEFAULT, Evaluated, FinalScored
 from raysweep.frames import EVALUATION_COLUMNS
 from raysweep.jobs import Outcome
 from raysweep.state import SweepState, TrialState
 from raysweep.views.pace import counts
+from raysweep.views.words import distinct
 
 _ELSE = re.compile(r"[^/\w.\- ]")
 REASON = 500
@@ -26,11 +26,7 @@ def name_for(name: str) -> str:
 
 def names_for(names: Iterable[str]) -> dict[str, str]:
     """A name that any tracker takes for each, no two alike: labels as `<5` and `>5` differ in no other letter."""
-    found: dict[str, str] = {}
-    for name in names:
-        ways = (name_for(name) + (f"_{place}" if place else "") for place in count())
-        found[name] = next(way for way in ways if way not in found.values())
-    return found
+    return distinct(names, name_for)
 
 
 def evaluation_metrics(one: Evaluated) -> dict[str, float]:
@@ -88,12 +84,12 @@ def sweep_words(state: SweepState) -> dict[str, str]:
 
 def sweep_metrics(state: SweepState) -> dict[str, float]:
     """How a sweep stands, in numbers: the best so far, trials by outcome, tokens, money, and the final scores."""
-    best = state.best.ended.objective if state.best and state.best.ended else None
+    best, ended = state.best.ended.objective if state.best and state.best.ended else None, counts(state)
     found: dict[str, float | None] = {
         f"best_{state.goal.metric}": best,
         "trained_tokens": float(sum(trial.trained_tokens for trial in state.trials.values())),
         "usd": state.spending.spent if state.spending.is_any else None,
-        **{f"trials_{outcome}": float(counts(state).get(outcome, 0)) for outcome in Outcome},
+        **{f"trials_{outcome}": float(ended.get(outcome, 0)) for outcome in Outcome},
     }
     winner = state.best.number if state.best else None
     for final in state.finals:

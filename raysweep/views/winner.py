@@ -17,9 +17,8 @@ def sentences(ruling: Ruling, name: str) -> Iterator[tuple[str, bool]]:
     winner = ruling.winner
     if winner.replicas:
         yield f"Over {winner.n_seeds} seeds, trial {winner.trial} has {name} {_mean(winner)} on validation.", False
-    first = next(one for one in ruling.order if one.trial == ruling.first)
-    if first.trial != winner.trial:
-        yield f"{_unseated(first, name)}.", True
+    if ruling.first != winner.trial:
+        yield f"{_unseated(ruling.foremost, name)}.", True
     if ruling.tied:
         yield f"A tie: another seed may put {_listed(ruling.order, ruling.tied)} before it.", True
     elif ruling.compared:

@@ -1,7 +1,8 @@
 """Names and numbers as people read them: short headings, three decimals, round durations."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from types import MappingProxyType
 
 from raysweep.space import ParamValue
@@ -134,3 +135,16 @@ def about(seconds: float) -> str:
 def _bare(name: str, split: str, names: tuple[str, ...]) -> str:
     bare = name.removeprefix(split)
     return name if bare != name and bare in names else bare
+
+
+def distinct(
+    names: Iterable[str], made: Callable[[str], str], same: Callable[[str], str] = lambda one: one
+) -> dict[str, str]:
+    """What is made of each name, with a number behind it where another name's would be the same."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        ways = (made(name) + (f"_{place}" if place else "") for place in count())
+        found[name] = next(way for way in ways if same(way) not in taken)
+        taken.add(same(found[name]))
+    return found
